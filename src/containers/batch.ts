@@ -1,0 +1,149 @@
+import type { Client } from "../connection/client.ts";
+import { assertOptions } from "../ground/assert.ts";
+import { ConnectionLostError, InvalidArgumentError, replyError } from "../ground/errors.ts";
+import type { FlatFields, Payload } from "../wire/codec.ts";
+import { type IdLike, toId } from "../wire/id.ts";
+import { type IdReply, IdsDecoder } from "../wire/reply.ts";
+import { ErrorReply, Request } from "../wire/resp.ts";
+import { PAGE } from "./range.ts";
+import { TRIM, type TrimOptions, trimArguments } from "./trim.ts";
+
+/** Options of {@link Stream.addMany}. */
+export interface AddManyOptions<I> extends TrimOptions {
+  /** Gives each value's id. @defaultValue `"*"` for each */
+  readonly id?: (value: I, index: number) => IdLike;
+  /** What travels beside every value. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** Append many entries to one stream, a batch a round trip; the next is encoded while one is under way. */
+export async function addMany<T, I>(
+  client: Client,
+  key: string,
+  payload: Payload<T, I>,
+  values: Iterable<I> | AsyncIterable<I>,
+  options: AddManyOptions<I>,
+): Promise<string[]> {
+  assertOptions("addMany", options, ["id", "headers", ...TRIM]);
+  const { id, headers } = options;
+  if (id !== undefined && typeof id !== "function") {
+    throw new InvalidArgumentError("id", "a function that gives each value's id", id);
+  }
+  const batches = new Batches(client, key, ["XADD", client.keyPrefix + key, ...trimArguments(options)]);
+  const iterator = iterate(values);
+  let isExhausted = false;
+  try {
+    for (let index = 0; ; index++) {
+      // A plain iterable is not awaited value by value: that would cost more than all the rest.
+      const next = iterator.next();
+      const step = next instanceof Promise ? await next : (next as IteratorResult<I>);
+      if (step.done) break;
+      const encoded = encodeAt(payload, step.value, index, headers);
+      const fields = encoded instanceof Promise ? await encoded : encoded;
+      batches.append(id === undefined ? "*" : toId(id(step.value, index), "add"), fields);
+      if (batches.isFull) await batches.send();
+    }
+    isExhausted = true;
+    await batches.send();
+  } finally {
+    if (!isExhausted) await iterator.return?.();
+    await batches.settled();
+  }
+  return batches.ids;
+}
+
+/** The batch that is being encoded and the one that is under way. */
+class Batches {
+  /** Ids that the server has confirmed, in order. */
+  readonly ids: string[] = [];
+  readonly #client: Client;
+  readonly #key: string;
+  readonly #head: string;
+  readonly #headLength: number;
+  #request = new Request();
+  #size = 0;
+  #underWay: Promise<void> = Promise.resolve();
+
+  constructor(client: Client, key: string, head: readonly (string | number)[]) {
+    this.#client = client;
+    this.#key = key;
+    this.#head = Request.encode(head);
+    this.#headLength = head.length;
+  }
+
+  get isFull(): boolean {
+    return this.#size === PAGE;
+  }
+
+  append(id: string, fields: FlatFields): void {
+    const request = this.#request
+      .open(this.#headLength + 1 + fields.length)
+      .encoded(this.#head)
+      .arg(id);
+    for (const field of fields) request.arg(field);
+    this.#size++;
+  }
+
+  /** Send what is encoded, once the batch before it is stored. */
+  async send(): Promise<void> {
+    const request = this.#request;
+    const size = this.#size;
+    this.#request = new Request();
+    this.#size = 0;
+    await this.#underWay;
+    if (size === 0) return;
+    this.#underWay = this.#store(request, size);
+    this.#underWay.catch(() => {}); // Awaited before the next batch, or at the end.
+  }
+
+  /** When nothing is under way any more. */
+  settled(): Promise<void> {
+    return this.#underWay;
+  }
+
+  async #store(request: Request, count: number): Promise<void> {
+    const facts = { command: "XADD", stream: this.#key };
+    let replies: IdReply[];
+    try {
+      const decoder = () => new IdsDecoder(count);
+      replies = await this.#client.exchange({ key: this.#key, request, decoder, isRepeatable: false, facts });
+    } catch (error) {
+      if (!(error instanceof ConnectionLostError)) throw error;
+      throw new ConnectionLostError(error.message, { cause: error, ids: this.ids });
+    }
+    let refusal: ErrorReply | null = null;
+    for (const reply of replies) {
+      if (reply instanceof ErrorReply) refusal ??= reply;
+      else this.ids.push(reply!);
+    }
+    if (refusal !== null) throw replyError(refusal.text, { ...facts, ids: this.ids });
+  }
+}
+
+/** Encode one value; a refusal says which one it was. */
+function encodeAt<T, I>(
+  payload: Payload<T, I>,
+  value: I,
+  index: number,
+  headers: Readonly<Record<string, string>> | undefined,
+): FlatFields | Promise<FlatFields> {
+  const locate = (error: unknown): never => {
+    if (!(error instanceof InvalidArgumentError)) throw error;
+    const rule = `${error.rule} (value ${index} of addMany)`;
+    throw new InvalidArgumentError(error.argument, rule, error.value, { cause: error });
+  };
+  try {
+    const fields = payload.encode(value, headers);
+    return fields instanceof Promise ? fields.catch(locate) : fields;
+  } catch (error) {
+    return locate(error);
+  }
+}
+
+function iterate<I>(values: Iterable<I> | AsyncIterable<I>): Iterator<I> | AsyncIterator<I> {
+  if (typeof values === "object" && values !== null) {
+    if (Symbol.asyncIterator in values) return values[Symbol.asyncIterator]();
+    if (Symbol.iterator in values) return values[Symbol.iterator]();
+  }
+  throw new InvalidArgumentError("values", "an iterable or async iterable", values);
+}

@@ -1,0 +1,106 @@
+import type { RedisLike } from "../connection/client.ts";
+import { assertName, assertOptions } from "../ground/assert.ts";
+import { printable } from "../ground/display.ts";
+import {
+  type PayloadOptions,
+  type SchemaOptions,
+  setOwn,
+  type TextInput,
+  type TextRecord,
+} from "../wire/codec.ts";
+import type { GroupMessage } from "../wire/message.ts";
+import type { Attributes } from "./attributes.ts";
+import { Group, type GroupKeys, type MemberOptions } from "./group.ts";
+import { GroupStream } from "./group-stream.ts";
+import type { GroupReadOptions } from "./read.ts";
+
+/** The class behind {@link ConsumerGroup}, without the attributes. */
+export class GroupOverStreams<K extends string, T, I> extends Group<K, GroupStream<T, I>> {
+  readonly #consumer: (name: string) => ConsumerGroup<K, T, I>;
+
+  /** @internal */
+  constructor(
+    redis: RedisLike,
+    name: string,
+    keys: GroupKeys<K>,
+    options: MemberOptions & PayloadOptions<T, I> = {},
+  ) {
+    assertOptions("consumerGroup", options, ["consumer", "codec", "schema"]);
+    const { consumer, ...payload } = options;
+    super(redis, name, keys, consumer, (key, member) => new GroupStream<T, I>(redis, key, member, payload));
+    this.#consumer = (other) => new ConsumerGroup(redis, name, keys, { ...payload, consumer: other });
+  }
+
+  /**
+   * New entries of all streams for this consumer, waiting where there are none. Sends `XREADGROUP` over a wire.
+   *
+   * `count` is for each stream. Where a reply is lost with its connection, its messages are looked up among the
+   * pending entries and given.
+   *
+   * @returns messages by key; only keys that have some, `{}` where none came within `block`.
+   * @throws NoSuchGroupError where the group is missing on a stream.
+   * @see https://redis.io/docs/latest/commands/xreadgroup/
+   */
+  async read(options: GroupReadOptions = {}): Promise<{ [Key in K]?: GroupMessage<T>[] }> {
+    const result: Record<string, GroupMessage<T>[]> = {};
+    for (const [key, messages] of await this.readAll<T>(options)) setOwn(result, key, messages);
+    return result as { [Key in K]?: GroupMessage<T>[] };
+  }
+
+  /** The same group under another consumer. */
+  consumer(name: string): ConsumerGroup<K, T, I> {
+    assertName("consumer", name);
+    return this.#consumer(name);
+  }
+}
+
+/**
+ * A consumer group over many streams; each stream is an attribute by its camelCase key.
+ *
+ * @example
+ * ```ts
+ * import { Database } from "walrus-streams";
+ *
+ * await using db = new Database();
+ * const cg = db.consumerGroup("cg", ["stream-a", "stream-b"]);
+ * await cg.create();
+ * await cg.streamA.add({ message: "hello" });
+ * for (const m of (await cg.read({ block: 1000 }))["stream-a"] ?? []) await m.ack();
+ * console.log(await cg.streamB.pendingSummary());
+ * ```
+ * @see https://redis.io/docs/latest/develop/data-types/streams/#consumer-groups
+ */
+export type ConsumerGroup<K extends string = string, T = TextRecord, I = TextInput> = GroupOverStreams<
+  K,
+  T,
+  I
+> &
+  Attributes<K, GroupStream<T, I>, GroupOverStreams<K, T, I>>;
+
+/** Makes a {@link ConsumerGroup}; nothing is sent. */
+export interface ConsumerGroupConstructor {
+  /** Its prototype, for `instanceof`. */
+  readonly prototype: GroupOverStreams<string, unknown, unknown>;
+  /** A group whose payloads a schema judges and types. */
+  new <const K extends string, T, I>(
+    redis: RedisLike,
+    name: string,
+    keys: GroupKeys<K>,
+    options: MemberOptions & SchemaOptions<T, I>,
+  ): ConsumerGroup<K, T, I>;
+  /** A group over one key, a list of keys, or a map of key to start id. */
+  new <const K extends string, T = TextRecord, I = TextInput>(
+    redis: RedisLike,
+    name: string,
+    keys: GroupKeys<K>,
+    options?: MemberOptions & PayloadOptions<T, I>,
+  ): ConsumerGroup<K, T, I>;
+}
+
+/** The class of consumer groups. */
+export const ConsumerGroup: ConsumerGroupConstructor = GroupOverStreams as never;
+
+printable(
+  GroupOverStreams,
+  ({ name, consumerName, keys }) => `<ConsumerGroup ${name} ${consumerName} [${keys.join(", ")}]>`,
+);

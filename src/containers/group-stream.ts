@@ -1,0 +1,322 @@
+import type { RedisLike } from "../connection/client.ts";
+import { type ReadingGroup, read } from "../connection/reader.ts";
+import { assertInteger, assertName, assertOptionalBoolean, assertOptions } from "../ground/assert.ts";
+import { type Time, toMilliseconds } from "../ground/duration.ts";
+import { InvalidArgumentError, type ReplyErrorOptions } from "../ground/errors.ts";
+import type { PayloadOptions, SchemaOptions, TextInput, TextRecord } from "../wire/codec.ts";
+import { compareIds, type IdLike, toId } from "../wire/id.ts";
+import { type Delivery, GroupMessage, Message, type MessageMaker } from "../wire/message.ts";
+import type { ConsumerInfo } from "./info.ts";
+import {
+  type PendingEntry,
+  type PendingOptions,
+  type PendingSummary,
+  pendingEntries,
+  pendingSummary,
+} from "./pending.ts";
+import type { LazyList } from "./range.ts";
+import { afterId, type GroupReadOptions, groupId, readPlan } from "./read.ts";
+import { Stream } from "./stream.ts";
+
+/** Options of {@link GroupStream.claim}. */
+export interface ClaimOptions {
+  /** Only what was delivered at least so long ago. @defaultValue 0 */
+  readonly minIdle?: Time;
+  /** Who takes them. @defaultValue the group's consumer */
+  readonly consumer?: string;
+  /** Give ids only, and leave the delivery counts alone. @defaultValue false */
+  readonly justId?: boolean;
+}
+
+/** Options of {@link GroupStream.autoclaim}. */
+export interface AutoclaimOptions extends ClaimOptions {
+  /** Where to begin: `"0-0"`, or the last answer's `next`. @defaultValue `"0-0"` */
+  readonly start?: IdLike;
+  /** Most entries. @defaultValue 100, the server's own */
+  readonly count?: number;
+}
+
+/** What {@link GroupStream.autoclaim} gives. */
+export interface Autoclaimed<M> {
+  /** Where the next call begins; `"0-0"` when all have been looked at. */
+  readonly next: string;
+  /** What was taken over: messages, or ids with `justId`. */
+  readonly messages: M[];
+  /** Ids that were pending but deleted from the stream; they are pending no more. */
+  readonly deleted: string[];
+}
+
+/** Who reads: a group and one of its consumers. */
+export interface Membership {
+  /** Name of the group. */
+  readonly group: string;
+  /** Name of the consumer. */
+  readonly consumer: string;
+  /** Last ids this consumer was given, where its group keeps them. @internal */
+  readonly seen?: Map<string, string>;
+}
+
+/**
+ * A stream as one consumer of a group sees it: a {@link Stream} with pending entries.
+ *
+ * @example
+ * ```ts
+ * import { Database } from "walrus-streams";
+ *
+ * await using db = new Database();
+ * const orders = db.consumerGroup("billing", ["orders"]).orders;
+ * for await (const entry of orders.pending({ idle: { minutes: 1 } })) {
+ *   const [message] = await orders.claim([entry], { minIdle: { minutes: 1 } });
+ *   await message?.ack();
+ * }
+ * ```
+ */
+export class GroupStream<T = TextRecord, I = TextInput> extends Stream<T, I> {
+  /** Name of the group. */
+  readonly group: string;
+  /** Name of the consumer. */
+  readonly consumer: string;
+  /** What the reader knows of this consumer; shared with its group. */
+  readonly #reading: ReadingGroup;
+  readonly #acks = new AckBatch((ids) => this.#ackNow(ids));
+  readonly #delivery: Delivery;
+
+  /** A stream seen by a group's consumer whose payloads a schema judges; nothing is sent. */
+  constructor(redis: RedisLike, key: string, member: Membership, options: SchemaOptions<T, I>);
+  /** A stream seen by a group's consumer; nothing is sent. */
+  constructor(redis: RedisLike, key: string, member: Membership, options?: PayloadOptions<T, I>);
+  constructor(
+    redis: RedisLike,
+    key: string,
+    member: Membership,
+    options: PayloadOptions<T, I> | SchemaOptions<T, I> = {},
+  ) {
+    super(redis, key, options as PayloadOptions<T, I>);
+    assertName("group", member.group);
+    assertName("consumer", member.consumer);
+    this.group = member.group;
+    this.consumer = member.consumer;
+    this.#reading = { name: member.group, consumer: member.consumer, seen: member.seen ?? new Map() };
+    this.#delivery = this.#deliveryTo(member.consumer);
+  }
+
+  /**
+   * Acknowledge entries: they are pending no more. Sends `XACK`.
+   *
+   * @returns how many were pending.
+   */
+  async ack(...ids: IdLike[]): Promise<number> {
+    if (ids.length === 0) return 0;
+    return this.#ackNow(ids.map((id) => (id instanceof Message ? id.id : toId(id, "exact"))));
+  }
+
+  /**
+   * The pending entries, read when they are asked for: all of them, 1,000 a page. Sends `XPENDING`.
+   *
+   * @returns a {@link LazyList} in id order.
+   * @throws NoSuchGroupError where the group is missing.
+   */
+  pending(options: PendingOptions = {}): LazyList<PendingEntry> {
+    return pendingEntries(this.client, this.key, this.group, options);
+  }
+
+  /** How much is pending and with whom. Sends `XPENDING`. Throws {@link NoSuchGroupError}. */
+  pendingSummary(): Promise<PendingSummary> {
+    return pendingSummary(this.client, this.key, this.group);
+  }
+
+  /**
+   * Take pending entries over. Sends `XCLAIM`; each counts one delivery more, unless `justId`.
+   *
+   * @param ids - Ids, messages or pending entries.
+   * @returns the messages that were taken, in the order of `ids`; not those that are no longer pending, not idle
+   * enough, or deleted.
+   * @see https://redis.io/docs/latest/commands/xclaim/
+   */
+  claim(ids: Iterable<IdLike>, options: ClaimOptions & { readonly justId: true }): Promise<string[]>;
+  /** Take pending entries over. Sends `XCLAIM`. */
+  claim(
+    ids: Iterable<IdLike>,
+    options?: ClaimOptions & { readonly justId?: false },
+  ): Promise<GroupMessage<T>[]>;
+  async claim(ids: Iterable<IdLike>, options: ClaimOptions = {}): Promise<string[] | GroupMessage<T>[]> {
+    assertOptions("claim", options, ["minIdle", "consumer", "justId"]);
+    const { minIdle = 0, consumer = this.consumer, justId = false } = options;
+    assertName("consumer", consumer);
+    assertOptionalBoolean("justId", justId);
+    if (ids === null || typeof ids !== "object" || !(Symbol.iterator in ids)) {
+      throw new InvalidArgumentError("ids", "a list of ids", ids);
+    }
+    const exact = [...ids].map((id) => toId(id, "exact"));
+    const idle = toMilliseconds("minIdle", minIdle);
+    if (exact.length === 0) return [];
+    const args = [this.key, this.group, consumer, idle, ...exact];
+    if (justId) return (await this.client.command("xclaim", [...args, "JUSTID"], this.facts())) as string[];
+    return this.#delivered(await this.client.commandBuffer("xclaim", args, this.facts()), consumer);
+  }
+
+  /**
+   * Take over what others have left pending, from `start` on. Sends `XAUTOCLAIM`.
+   *
+   * @see https://redis.io/docs/latest/commands/xautoclaim/
+   */
+  autoclaim(options: AutoclaimOptions & { readonly justId: true }): Promise<Autoclaimed<string>>;
+  /** Take over what others have left pending. Sends `XAUTOCLAIM`. */
+  autoclaim(options?: AutoclaimOptions & { readonly justId?: false }): Promise<Autoclaimed<GroupMessage<T>>>;
+  async autoclaim(
+    options: AutoclaimOptions = {},
+  ): Promise<Autoclaimed<string> | Autoclaimed<GroupMessage<T>>> {
+    assertOptions("autoclaim", options, ["minIdle", "consumer", "justId", "start", "count"]);
+    const { minIdle = 0, consumer = this.consumer, justId = false, start = "0-0", count } = options;
+    assertName("consumer", consumer);
+    assertOptionalBoolean("justId", justId);
+    if (count !== undefined) assertInteger("count", count, 1);
+    const args = [this.key, this.group, consumer, toMilliseconds("minIdle", minIdle), toId(start, "start")];
+    if (count !== undefined) args.push("COUNT", count);
+    if (justId) args.push("JUSTID");
+    type Reply = [next: Buffer, entries: unknown[], deleted?: Buffer[]];
+    const reply = (await this.client.commandBuffer("xautoclaim", args, this.facts())) as Reply;
+    const [next, entries, deleted = []] = reply;
+    const rest = { next: String(next), deleted: deleted.map(String) };
+    if (justId) return { ...rest, messages: entries.map(String) };
+    return { ...rest, messages: await this.#delivered(entries, consumer) };
+  }
+
+  /**
+   * Entries as this group's consumer: new ones, waiting where there is none. Sends `XREADGROUP` over a wire.
+   *
+   * Where a reply is lost with its connection, its messages are looked up among the pending entries and given.
+   *
+   * @throws NoSuchGroupError where the group is missing.
+   * @see https://redis.io/docs/latest/commands/xreadgroup/
+   */
+  override async read(options: GroupReadOptions = {}): Promise<GroupMessage<T>[]> {
+    assertOptions("read", options, ["count", "block", "lastId", "signal", "noAck"]);
+    const { lastId = ">", noAck } = options;
+    assertOptionalBoolean("noAck", noAck);
+    const after = new Map([[this.key, groupId(lastId)]]);
+    const list = () => this.deliveredList();
+    const messages = await read(this.client, {
+      after,
+      list,
+      noAck,
+      group: this.#reading,
+      ...readPlan(options),
+    });
+    const own = messages.get(this.key) ?? [];
+    return lastId === ">" ? own : this.counted(own);
+  }
+
+  /** Set the group's cursor on this stream: what comes after it is new. Sends `XGROUP SETID`. */
+  override async setId(id: IdLike = "$"): Promise<void> {
+    await this.client.command("xgroup", ["SETID", this.key, this.group, afterId(id)], this.facts());
+  }
+
+  /**
+   * Remove a consumer from the group on this stream. Sends `XGROUP DELCONSUMER`.
+   *
+   * @returns how many pending entries it held: they are pending no more and will not be delivered again.
+   */
+  async deleteConsumer(name: string = this.consumer): Promise<number> {
+    assertName("consumer", name);
+    return (await this.client.command(
+      "xgroup",
+      ["DELCONSUMER", this.key, this.group, name],
+      this.facts(),
+    )) as number;
+  }
+
+  /** The consumers of this group on this stream. Sends `XINFO CONSUMERS`. */
+  override consumersInfo(group: string = this.group): Promise<ConsumerInfo[]> {
+    return super.consumersInfo(group);
+  }
+
+  /** A list for new messages of this group. @internal */
+  deliveredList(): ReturnType<typeof this.list<GroupMessage<T>>> {
+    return this.list((id, data, headers) => new GroupMessage(this.key, id, data, headers, 1, this.#delivery));
+  }
+
+  /** The same messages with the delivery counts that the server has. @internal */
+  async counted(messages: readonly GroupMessage<T>[]): Promise<GroupMessage<T>[]> {
+    if (messages.length === 0) return [];
+    const counts = await this.#deliveries(messages, this.consumer);
+    return messages.map(
+      ({ stream, id, data, headers }) =>
+        new GroupMessage(stream, id, data, headers, counts.get(id) ?? 1, this.#delivery),
+    );
+  }
+
+  /** Facts for an error. */
+  protected override facts(): ReplyErrorOptions {
+    return { stream: this.key, group: this.group };
+  }
+
+  async #ackNow(ids: readonly string[]): Promise<number> {
+    return (await this.client.command("xack", [this.key, this.group, ...ids], this.facts())) as number;
+  }
+
+  /** Messages of a claim's reply, with the server's delivery counts. */
+  async #delivered(reply: unknown, consumer: string): Promise<GroupMessage<T>[]> {
+    const delivery = consumer === this.consumer ? this.#delivery : this.#deliveryTo(consumer);
+    const counts = new Map<string, number>();
+    const make: MessageMaker<T, GroupMessage<T>> = (id, data, headers) =>
+      new GroupMessage(this.key, id, data, headers, counts.get(id) ?? 1, delivery);
+    const ids = (reply as readonly ([Buffer, unknown] | null)[]).flatMap((entry) =>
+      entry?.[1] ? [{ id: String(entry[0]) }] : [],
+    );
+    for (const [id, count] of await this.#deliveries(ids, consumer)) counts.set(id, count);
+    return this.entries(reply, make);
+  }
+
+  /** The server's delivery counts of entries that a consumer holds. */
+  async #deliveries(
+    entries: readonly { readonly id: string }[],
+    consumer: string,
+  ): Promise<Map<string, number>> {
+    const wanted = new Set(entries.map(({ id }) => id));
+    const counts = new Map<string, number>();
+    if (wanted.size === 0) return counts;
+    const [start, stop] = [
+      [...wanted].reduce((a, b) => (compareIds(a, b) < 0 ? a : b)),
+      [...wanted].reduce((a, b) => (compareIds(a, b) > 0 ? a : b)),
+    ];
+    for await (const { id, deliveries } of this.pending({ start, stop, consumer })) {
+      if (wanted.has(id)) counts.set(id, deliveries);
+      if (counts.size === wanted.size) break;
+    }
+    return counts;
+  }
+
+  #deliveryTo(consumer: string): Delivery {
+    return { group: this.group, consumer, ack: (id) => this.#acks.add(id) };
+  }
+}
+
+/**
+ * Acknowledgements of single messages, sent together: one `XACK` for all that came in one turn of the event loop.
+ *
+ * By `setImmediate`, since a batch by microtask is as slow as one command each (measured, see the decisions).
+ */
+class AckBatch {
+  readonly #send: (ids: readonly string[]) => Promise<number>;
+  #ids: string[] = [];
+  #sent: Promise<void> | null = null;
+
+  constructor(send: (ids: readonly string[]) => Promise<number>) {
+    this.#send = send;
+  }
+
+  /** Acknowledge one entry; resolves when the server has it. */
+  add(id: string): Promise<void> {
+    this.#ids.push(id);
+    this.#sent ??= new Promise((resolve, reject) => {
+      setImmediate(() => {
+        const ids = this.#ids;
+        this.#ids = [];
+        this.#sent = null;
+        this.#send(ids).then(() => resolve(), reject);
+      });
+    });
+    return this.#sent;
+  }
+}

@@ -1,0 +1,352 @@
+import { Client, type RedisLike } from "../connection/client.ts";
+import { type ReadingGroup, read } from "../connection/reader.ts";
+import { removeIdleConsumers } from "../connection/scripts.ts";
+import { assertName, assertOptionalBoolean, assertOptionalInteger, assertOptions } from "../ground/assert.ts";
+import { type Time, toMilliseconds } from "../ground/duration.ts";
+import {
+  GroupExistsError,
+  InvalidArgumentError,
+  NoSuchGroupError,
+  NoSuchStreamError,
+} from "../ground/errors.ts";
+import { setOwn } from "../wire/codec.ts";
+import type { IdLike } from "../wire/id.ts";
+import type { GroupMessage } from "../wire/message.ts";
+import { defineAttributes } from "./attributes.ts";
+import type { GroupStream } from "./group-stream.ts";
+import type { ConsumerInfo, StreamInfo } from "./info.ts";
+import { afterId, type GroupReadOptions, groupId, readPlan } from "./read.ts";
+
+/** Keys of a group: one, a list (each begins at `0-0`), or a map of key to the id after which the group begins. */
+export type GroupKeys<K extends string> = K | readonly K[] | { readonly [Key in K]: IdLike };
+
+/** Options of a consumer group. */
+export interface MemberOptions {
+  /** Name of the consumer. @defaultValue `<name>.c1` */
+  readonly consumer?: string | undefined;
+}
+
+/** One stream's part of {@link GroupStats}. */
+export interface GroupStreamStats {
+  /** Number of entries in the stream. */
+  readonly length: number;
+  /** Entries not delivered to the group yet; `null` where the server cannot say. */
+  readonly lag: number | null;
+  /** Entries delivered and not acknowledged. */
+  readonly pending: number;
+  /** Age of the oldest pending entry in milliseconds, by its id and the server's clock; `null` where none is. */
+  readonly oldestPendingAge: number | null;
+  /** The group's consumers on this stream. */
+  readonly consumers: readonly ConsumerInfo[];
+}
+
+/** What {@link ConsumerGroup.stats} gives. */
+export interface GroupStats<K extends string> {
+  /** Entries in all streams. */
+  readonly length: number;
+  /** Entries not delivered yet, of the streams whose lag is known. */
+  readonly lag: number;
+  /** How many streams' lag the server cannot say. */
+  readonly unknownLags: number;
+  /** Entries delivered and not acknowledged. */
+  readonly pending: number;
+  /** Age of the oldest pending entry in milliseconds; `null` where nothing is pending. */
+  readonly oldestPendingAge: number | null;
+  /** The same stream by stream. */
+  readonly streams: Readonly<Record<K, GroupStreamStats>>;
+}
+
+/** Limits of {@link ConsumerGroup.health}; what is absent is not looked at. */
+export interface HealthLimits {
+  /** Most entries not delivered yet, a stream; an unknown lag is an issue too. */
+  readonly maxLag?: number;
+  /** Longest that a consumer which holds entries may be idle. */
+  readonly maxIdle?: Time;
+  /** Most pending entries, a stream. */
+  readonly maxPending?: number;
+}
+
+/** One finding of {@link ConsumerGroup.health}. */
+export interface HealthIssue {
+  /** Which stream. */
+  readonly stream: string;
+  /** What is wrong. */
+  readonly kind: "missing" | "lag" | "idle" | "pending";
+  /** The same in words. */
+  readonly message: string;
+}
+
+/** A consumer over all streams of its group. */
+export interface GroupConsumer {
+  /** Name of the consumer. */
+  readonly name: string;
+  /** Entries it holds, on all streams. */
+  readonly pending: number;
+  /** Milliseconds since it last did something, on any stream. */
+  readonly idle: number;
+  /** The streams that know it. */
+  readonly streams: readonly string[];
+}
+
+/** What consumer groups and time series have in common: a group over many streams. */
+export abstract class Group<K extends string, S extends GroupStream<unknown, never>> {
+  /** Name of the group. */
+  readonly name: string;
+  /** Keys of its streams, in the order given. */
+  readonly keys: readonly K[];
+  /** The consumer it reads as. */
+  readonly consumerName: string;
+  /** Its streams by key, each seen by this group and consumer. */
+  readonly streams: Readonly<Record<K, S>>;
+  readonly #client: Client;
+  readonly #starts: ReadonlyMap<K, string>;
+  readonly #reading: ReadingGroup;
+
+  /** Subclasses give the streams' class. @internal */
+  constructor(
+    redis: RedisLike,
+    name: string,
+    keys: GroupKeys<K>,
+    consumer: string | undefined,
+    makeStream: (key: K, member: { group: string; consumer: string; seen: Map<string, string> }) => S,
+  ) {
+    assertName("name", name);
+    this.#client = Client.of(redis);
+    this.#starts = startIds(keys);
+    this.name = name;
+    this.keys = [...this.#starts.keys()];
+    this.consumerName = consumer ?? `${name}.c1`;
+    assertName("consumer", this.consumerName);
+    this.#reading = { name, consumer: this.consumerName, seen: new Map() };
+    const streams = {} as Record<K, S>;
+    const member = { group: name, consumer: this.consumerName, seen: this.#reading.seen };
+    for (const key of this.keys) setOwn<S>(streams, key, makeStream(key, member));
+    this.streams = streams;
+    defineAttributes(this, streams);
+  }
+
+  /**
+   * Make the group on every stream, and the streams that are not there. Sends `XGROUP CREATE ... MKSTREAM`.
+   *
+   * @returns by key: true where it was made, false where it was there (and stays as it is).
+   * @throws WrongTypeError where a key holds something else, which is not touched; the group is made on the others.
+   */
+  create(): Promise<Record<K, boolean>> {
+    return this.#onEach(async (key) => {
+      try {
+        await this.#xgroup("CREATE", key, [this.#starts.get(key)!, "MKSTREAM"]);
+        return true;
+      } catch (error) {
+        if (error instanceof GroupExistsError) return false;
+        throw error;
+      }
+    });
+  }
+
+  /** See that the group is there on every stream, as {@link Group.create} does; nothing more to know. */
+  async ensure(): Promise<void> {
+    await this.create();
+  }
+
+  /**
+   * Remove the group from every stream, with its cursor and pending entries. Sends `XGROUP DESTROY`.
+   *
+   * @returns by key: false where there was none.
+   */
+  destroy(): Promise<Record<K, boolean>> {
+    return this.#onEach(async (key) => {
+      try {
+        return (await this.#xgroup("DESTROY", key, [])) === 1;
+      } catch (error) {
+        if (error instanceof NoSuchStreamError) return false;
+        throw error;
+      }
+    });
+  }
+
+  /** Begin again: set the cursor of every stream to `0-0`. Pending entries stay pending. */
+  reset(): Promise<void> {
+    return this.setId("0-0");
+  }
+
+  /**
+   * Set the cursor of every stream: what comes after it is new. Sends `XGROUP SETID`.
+   *
+   * @param id - An id, a `Date` (later than it is new), or `"$"`: the end of each stream.
+   * @throws NoSuchGroupError where the group is missing.
+   */
+  async setId(id: IdLike = "$"): Promise<void> {
+    const after = afterId(id);
+    await this.#onEach((key) => this.#xgroup("SETID", key, [after]));
+  }
+
+  /** What the server knows of each stream, by key. Sends `XINFO STREAM`. */
+  streamInfo(): Promise<Record<K, StreamInfo<S extends GroupStream<infer T, never> ? T : unknown>>> {
+    return this.#onEach((key) => this.streams[key].info() as never);
+  }
+
+  /**
+   * How far the group is: lengths, lag, pending entries and consumers.
+   *
+   * @throws NoSuchGroupError or NoSuchStreamError where the group or a stream is missing.
+   */
+  async stats(): Promise<GroupStats<K>> {
+    const streams = await this.#onEach((key) => this.#statsOf(key));
+    const all = Object.values<GroupStreamStats>(streams);
+    const sum = (of: (stats: GroupStreamStats) => number): number =>
+      all.reduce((total, stats) => total + of(stats), 0);
+    const ages = all.flatMap(({ oldestPendingAge }) => (oldestPendingAge === null ? [] : [oldestPendingAge]));
+    return {
+      length: sum(({ length }) => length),
+      lag: sum(({ lag }) => lag ?? 0),
+      unknownLags: all.filter(({ lag }) => lag === null).length,
+      pending: sum(({ pending }) => pending),
+      oldestPendingAge: ages.length === 0 ? null : Math.max(...ages),
+      streams,
+    };
+  }
+
+  /**
+   * Judge {@link Group.stats} by limits; a missing group is an issue, not an error.
+   *
+   * @returns `healthy`, and the `issues` where it is not.
+   */
+  async health(limits: HealthLimits = {}): Promise<{ healthy: boolean; issues: HealthIssue[] }> {
+    assertOptions("health", limits, ["maxLag", "maxIdle", "maxPending"]);
+    const { maxLag, maxPending } = limits;
+    assertOptionalInteger("maxLag", maxLag);
+    assertOptionalInteger("maxPending", maxPending);
+    const maxIdle = limits.maxIdle === undefined ? undefined : toMilliseconds("maxIdle", limits.maxIdle);
+    const issues: HealthIssue[] = [];
+    await this.#onEach(async (key) => {
+      const issue = (kind: HealthIssue["kind"], message: string) =>
+        issues.push({ stream: key, kind, message });
+      try {
+        const { lag, pending, consumers } = await this.#statsOf(key);
+        if (maxLag !== undefined && lag === null) issue("lag", "the server cannot say the lag");
+        if (maxLag !== undefined && lag !== null && lag > maxLag)
+          issue("lag", `the lag is ${lag}, above ${maxLag}`);
+        if (maxPending !== undefined && pending > maxPending)
+          issue("pending", `${pending} are pending, above ${maxPending}`);
+        for (const { name, pending: held, idle } of consumers) {
+          if (maxIdle !== undefined && held > 0 && idle > maxIdle) {
+            issue("idle", `consumer ${name} holds ${held} and is idle for ${idle} ms, above ${maxIdle}`);
+          }
+        }
+      } catch (error) {
+        if (!(error instanceof NoSuchGroupError || error instanceof NoSuchStreamError)) throw error;
+        issue("missing", error.message);
+      }
+    });
+    return { healthy: issues.length === 0, issues };
+  }
+
+  /** The consumers over all streams, by name. Sends `XINFO CONSUMERS` for each stream. */
+  async consumers(): Promise<GroupConsumer[]> {
+    const byKey = await this.#onEach((key) => this.streams[key].consumersInfo());
+    const consumers = new Map<string, GroupConsumer>();
+    for (const key of this.keys) {
+      for (const { name, pending, idle } of byKey[key]) {
+        const known = consumers.get(name) ?? {
+          name,
+          pending: 0,
+          idle: Number.POSITIVE_INFINITY,
+          streams: [],
+        };
+        consumers.set(name, {
+          name,
+          pending: known.pending + pending,
+          idle: Math.min(known.idle, idle),
+          streams: [...known.streams, key],
+        });
+      }
+    }
+    return [...consumers.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /**
+   * Remove consumers that have done nothing for a time and hold nothing; looked at and removed in one script a stream.
+   *
+   * @returns the names that were removed from some stream, sorted.
+   */
+  async removeIdleConsumers(options: { readonly idle: Time }): Promise<string[]> {
+    assertOptions("removeIdleConsumers", options, ["idle"]);
+    const idle = toMilliseconds("idle", options?.idle);
+    const removed = await this.#onEach(
+      (key) =>
+        this.#client.script(removeIdleConsumers, [key], [this.name, idle], this.#facts(key)) as Promise<
+          string[]
+        >,
+    );
+    return [...new Set(Object.values<string[]>(removed).flat())].sort();
+  }
+
+  /** Read all streams as this consumer. */
+  protected async readAll<T>(options: GroupReadOptions): Promise<Map<string, GroupMessage<T>[]>> {
+    assertOptions("read", options, ["count", "block", "lastId", "signal", "noAck"]);
+    const { lastId = ">", noAck } = options;
+    assertOptionalBoolean("noAck", noAck);
+    const id = groupId(lastId);
+    const messages = await read<unknown, GroupMessage<unknown>>(this.#client, {
+      after: new Map(this.keys.map((key) => [key, id])),
+      list: (key) => this.streams[key as K].deliveredList(),
+      noAck,
+      group: this.#reading,
+      ...readPlan(options),
+    });
+    if (lastId !== ">") {
+      for (const [key, own] of messages) messages.set(key, await this.streams[key as K].counted(own));
+    }
+    return messages as Map<string, GroupMessage<T>[]>;
+  }
+
+  async #statsOf(key: K): Promise<GroupStreamStats> {
+    const stream = this.streams[key];
+    const [length, groups, consumers, { count: pending, first }, time] = await Promise.all([
+      stream.length(),
+      stream.groupsInfo(),
+      stream.consumersInfo(),
+      stream.pendingSummary(),
+      this.#client.command("time", [], {}) as Promise<[string, string]>,
+    ]);
+    const now = Number(time[0]) * 1000 + Number(time[1]) / 1000;
+    const age = first === null ? null : Math.max(0, Math.round(now - Number(first.split("-")[0])));
+    const lag = groups.find(({ name }) => name === this.name)?.lag ?? null;
+    return { length, lag, pending, oldestPendingAge: age, consumers };
+  }
+
+  #xgroup(verb: string, key: K, args: string[]): Promise<unknown> {
+    return this.#client.command("xgroup", [verb, key, this.name, ...args], this.#facts(key));
+  }
+
+  #facts(key: K): { stream: string; group: string } {
+    return { stream: key, group: this.name };
+  }
+
+  /** Do something for every key at once; when all have ended, the first failure by order of the keys is thrown. */
+  async #onEach<V>(act: (key: K) => Promise<V>): Promise<Record<K, V>> {
+    const outcomes = await Promise.allSettled(this.keys.map(act));
+    const results = {} as Record<K, V>;
+    outcomes.forEach((outcome, i) => {
+      if (outcome.status === "rejected") throw outcome.reason;
+      setOwn<V>(results, this.keys[i]!, outcome.value);
+    });
+    return results;
+  }
+}
+
+/** Check the keys, and give each the id after which its group begins. */
+function startIds<K extends string>(keys: GroupKeys<K>): ReadonlyMap<K, string> {
+  const starts = new Map<K, string>();
+  const list = typeof keys === "string" ? [keys] : keys;
+  const isMap = !Array.isArray(list);
+  if (list === null || typeof list !== "object")
+    throw new InvalidArgumentError("keys", "a key, a list or a map of keys", keys);
+  for (const key of (isMap ? Object.keys(list) : list) as K[]) {
+    assertName("key", key);
+    if (starts.has(key)) throw new InvalidArgumentError("keys", "without repeats", key);
+    starts.set(key, isMap ? afterId((list as Record<K, IdLike>)[key]) : "0-0");
+  }
+  if (starts.size === 0) throw new InvalidArgumentError("keys", "at least one key", keys);
+  return starts;
+}

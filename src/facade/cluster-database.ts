@@ -1,0 +1,52 @@
+import { Cluster } from "ioredis";
+import { Client } from "../connection/client.ts";
+import {
+  type ConsumerGroupFactory,
+  defineFactories,
+  type Factories,
+  type StreamFactory,
+  type TimeSeriesFactory,
+} from "./factories.ts";
+
+/**
+ * A connection to a cluster that makes the same containers: an ioredis `Cluster`, so every command works on it too.
+ *
+ * A read over keys of several slots is one read for each slot, merged; reads go to masters only.
+ *
+ * @example
+ * ```ts
+ * import { ClusterDatabase } from "walrus-streams";
+ *
+ * await using db = new ClusterDatabase([{ host: "127.0.0.1", port: 7000 }]);
+ * const cg = db.consumerGroup("cg", ["orders:eu", "orders:us"]);
+ * await cg.create();
+ * console.log(await cg.read({ count: 10, block: { seconds: 1 } }));
+ * ```
+ * @see https://github.com/redis/ioredis#cluster
+ */
+export class ClusterDatabase extends Cluster implements Factories {
+  /** Make a stream: `db.Stream("a")`. */
+  declare readonly Stream: StreamFactory;
+  /** Make a consumer group: `db.consumerGroup("cg", ["stream-a", "stream-b"])`. */
+  declare readonly consumerGroup: ConsumerGroupFactory;
+  /** Make a time series: `db.timeSeries("demo", ["s1", "s2"])`. */
+  declare readonly timeSeries: TimeSeriesFactory;
+
+  static {
+    defineFactories(ClusterDatabase.prototype);
+  }
+
+  /**
+   * End it: wires at once, the connections when their replies are in, at most a second later.
+   *
+   * Never waits for a blocked read: that rejects with {@link ClosedError}. Closing again does nothing.
+   */
+  close(): Promise<void> {
+    return Client.of(this).end();
+  }
+
+  /** {@link ClusterDatabase.close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

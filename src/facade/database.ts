@@ -1,0 +1,52 @@
+import { Redis } from "ioredis";
+import { Client } from "../connection/client.ts";
+import {
+  type ConsumerGroupFactory,
+  defineFactories,
+  type Factories,
+  type StreamFactory,
+  type TimeSeriesFactory,
+} from "./factories.ts";
+
+/**
+ * A connection to Redis or Valkey that makes containers: an ioredis `Redis`, so every command works on it too.
+ *
+ * Takes all that the constructor of `Redis` takes: a URL, a port, host and options, a socket path, Sentinels.
+ * Dedicated connections for blocking reads, scans and batches are opened beside it when they are needed.
+ *
+ * @example
+ * ```ts
+ * import { Database } from "walrus-streams";
+ *
+ * await using db = new Database("redis://localhost:6379");
+ * const id = await db.Stream("a").add({ message: "hello, streams" });
+ * console.log(id, await db.ping());
+ * ```
+ * @see https://github.com/redis/ioredis
+ */
+export class Database extends Redis implements Factories {
+  /** Make a stream: `db.Stream("a")`. */
+  declare readonly Stream: StreamFactory;
+  /** Make a consumer group: `db.consumerGroup("cg", ["stream-a", "stream-b"])`. */
+  declare readonly consumerGroup: ConsumerGroupFactory;
+  /** Make a time series: `db.timeSeries("demo", ["s1", "s2"])`. */
+  declare readonly timeSeries: TimeSeriesFactory;
+
+  static {
+    defineFactories(Database.prototype);
+  }
+
+  /**
+   * End it: wires at once, the connection when its replies are in, at most a second later.
+   *
+   * Never waits for a blocked read: that rejects with {@link ClosedError}. Closing again does nothing.
+   */
+  close(): Promise<void> {
+    return Client.of(this).end();
+  }
+
+  /** {@link Database.close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,103 @@
+import { UTCDate } from "@date-fns/utc";
+import { add, type Duration, milliseconds } from "date-fns";
+import { InvalidArgumentError } from "./errors.ts";
+
+export type { Duration };
+
+/** A length of time: milliseconds, or a date-fns `Duration` such as `{ minutes: 5 }`. */
+export type Time = number | Duration;
+
+const UNITS = ["years", "months", "weeks", "days", "hours", "minutes", "seconds"] as const;
+
+/**
+ * Milliseconds of a length of time, a whole number of at least 0.
+ *
+ * Months and years count as their average length (date-fns `milliseconds`); use {@link calendar} where the
+ * calendar matters.
+ *
+ * @throws InvalidArgumentError for a negative, endless or empty time and for unknown units.
+ */
+export function toMilliseconds(name: string, time: Time): number {
+  if (typeof time === "number") {
+    if (!Number.isFinite(time) || time < 0)
+      throw new InvalidArgumentError(name, "milliseconds of at least 0", time);
+    return Math.round(time);
+  }
+  assertDuration(name, time);
+  return Math.round(milliseconds(time));
+}
+
+/** A grid of moments that follows the calendar in UTC: the buckets of a time series. */
+export interface Calendar {
+  /** Number of the interval that holds `ms`. */
+  index(ms: number): number;
+  /** Start of interval `index`, in milliseconds. */
+  start(index: number): number;
+}
+
+/** Monday 1970-01-05T00:00Z: weeks, and all that divides them, are counted from here. */
+const MONDAY = 4 * 86_400_000;
+
+/**
+ * Cut time into intervals of `every`, in UTC.
+ *
+ * Seconds to weeks are counted from Monday 1970-01-05, so hours start on the hour, days at midnight and weeks
+ * on Monday; months and years from the year 1970, so quarters start in January, April, July and October. A mix
+ * of both (`{ months: 1, days: 3 }`) is counted from 1970-01-01 by date-fns `add`, which clips to month ends.
+ */
+export function calendar(name: string, every: Time): Calendar {
+  const months = typeof every === "number" ? 0 : (every.years ?? 0) * 12 + (every.months ?? 0);
+  if (months === 0) {
+    const width = toMilliseconds(name, every);
+    if (width < 1) throw new InvalidArgumentError(name, "at least 1 millisecond", every);
+    return {
+      index: (ms) => Math.floor((ms - MONDAY) / width),
+      start: (index) => MONDAY + index * width,
+    };
+  }
+  assertDuration(name, every as Duration);
+  const duration = every as Duration;
+  const average = milliseconds(duration);
+  const start = (index: number): number => {
+    const times: Duration = {};
+    for (const unit of UNITS) if (duration[unit]) times[unit] = duration[unit] * index;
+    return add(new UTCDate(0), times).getTime();
+  };
+  return {
+    start,
+    index(ms) {
+      let index = Math.floor(ms / average);
+      while (start(index) > ms) index--;
+      while (start(index + 1) <= ms) index++;
+      return index;
+    },
+  };
+}
+
+function assertDuration(name: string, time: Duration): void {
+  if (time === null || typeof time !== "object" || Array.isArray(time) || time instanceof Date) {
+    throw new InvalidArgumentError(name, "milliseconds or a date-fns Duration", time);
+  }
+  const units = Object.keys(time);
+  if (units.length === 0) throw new InvalidArgumentError(name, "a Duration with at least one unit", time);
+  for (const unit of units) {
+    if (!(UNITS as readonly string[]).includes(unit)) {
+      throw new InvalidArgumentError(`${name} unit`, `among ${UNITS.join(", ")}`, unit);
+    }
+    const value = time[unit as keyof Duration];
+    if (value === undefined) continue;
+    const whole = unit === "years" || unit === "months";
+    if (
+      typeof value !== "number" ||
+      !Number.isFinite(value) ||
+      value < 0 ||
+      (whole && !Number.isInteger(value))
+    ) {
+      throw new InvalidArgumentError(
+        `${name}.${unit}`,
+        `a ${whole ? "whole " : ""}number of at least 0`,
+        value,
+      );
+    }
+  }
+}

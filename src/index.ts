@@ -1,0 +1,56 @@
+/**
+ * High-level containers for Redis Streams on ioredis.
+ *
+ * ```ts
+ * import { Database } from "walrus-streams";
+ *
+ * await using db = new Database("redis://localhost:6379");
+ * const id = await db.Stream("a").add({ message: "hello, streams" });
+ * for await (const m of db.Stream("a").range()) console.log(m.id, m.timestamp, m.data.message);
+ * ```
+ *
+ * In the order in which data flows: times and errors, ids, payloads, messages, containers, databases.
+ *
+ * @packageDocumentation
+ */
+
+export type { Duration, Time } from "./ground/duration.ts";
+export {
+  ClosedError,
+  ConnectionLostError,
+  DecodeError,
+  type DecodeIssue,
+  GroupExistsError,
+  HandlerTimeoutError,
+  InvalidArgumentError,
+  NoSuchGroupError,
+  NoSuchStreamError,
+  ProtocolError,
+  RejectError,
+  ReplyError,
+  type ReplyErrorOptions,
+  RetryError,
+  WalrusError,
+  type WalrusErrorOptions,
+  WrongTypeError,
+} from "./ground/errors.ts";
+export { compareIds, type IdLike, type IdPosition, nextId, type ParsedId, parseId, previousId, toId } from "./wire/id.ts";
+export { type AnyCodec, bytes, type Codec, type FlatFields, json, type Pair, type PayloadOptions, pairs, type RawField, type SchemaOptions, structured, type TextInput, type TextRecord, text } from "./wire/codec.ts";
+export { type Delivery, GroupMessage, Message } from "./wire/message.ts";
+export type { RedisLike } from "./connection/client.ts";
+export { Container } from "./containers/container.ts";
+export { LazyList, Range, type RangeQuery } from "./containers/range.ts";
+export type { ConsumerInfo, FullConsumer, FullGroup, FullPending, FullStreamInfo, GroupInfo, StreamInfo } from "./containers/info.ts";
+export type { TrimOptions } from "./containers/trim.ts";
+export type { AddManyOptions } from "./containers/batch.ts";
+export type { GroupReadOptions, ReadOptions } from "./containers/read.ts";
+export { type AddOptions, Stream } from "./containers/stream.ts";
+export { PendingEntry, type PendingOptions, type PendingSummary } from "./containers/pending.ts";
+export { type Autoclaimed, type AutoclaimOptions, type ClaimOptions, GroupStream, type Membership } from "./containers/group-stream.ts";
+export { type AttributeName, type Attributes, attributeName } from "./containers/attributes.ts";
+export { Group, type GroupConsumer, type GroupKeys, type GroupStats, type GroupStreamStats, type HealthIssue, type HealthLimits, type MemberOptions } from "./containers/group.ts";
+export { ConsumerGroup, type ConsumerGroupConstructor, type GroupOverStreams } from "./containers/consumer-group.ts";
+export { type Bucket, type BucketOptions, type Row, type SeriesOverStreams, SeriesStream, TimeSeries, type TimeSeriesConstructor } from "./containers/time-series.ts";
+export type { ConsumerGroupFactory, Factories, StreamFactory, TimeSeriesFactory } from "./facade/factories.ts";
+export { Database } from "./facade/database.ts";
+export { ClusterDatabase } from "./facade/cluster-database.ts";

@@ -1,0 +1,31 @@
+import { pack, unpack } from "msgpackr";
+import { InvalidArgumentError } from "../../ground/errors.ts";
+import { type Codec, onlyField } from "../codec.ts";
+
+/**
+ * The value as MessagePack in one field, `msgpack`; `msgpackr` is an optional peer dependency.
+ *
+ * @throws InvalidArgumentError on add for what MessagePack cannot hold.
+ * @example
+ * ```ts
+ * import { Database } from "walrus-streams";
+ * import { msgpack } from "walrus-streams/msgpack";
+ *
+ * await using db = new Database();
+ * await db.Stream("orders", { codec: msgpack<{ total: number }>() }).add({ total: 7 });
+ * ```
+ * @see https://github.com/kriszyp/msgpackr
+ */
+export function msgpack<T = unknown>(): Codec<T> {
+  return {
+    name: "msgpack",
+    encode(value) {
+      try {
+        return ["msgpack", pack(value)];
+      } catch (cause) {
+        throw new InvalidArgumentError("data", "a value that MessagePack can hold", value, { cause });
+      }
+    },
+    decode: (fields) => unpack(onlyField(fields, "msgpack")) as T,
+  };
+}

@@ -1,0 +1,249 @@
+import { printable } from "../ground/display.ts";
+import { DecodeError } from "../ground/errors.ts";
+import {
+  decodeHeaders,
+  HEADERS_FIELD,
+  NO_HEADERS,
+  type Payload,
+  PayloadIssues,
+  type RawField,
+  setOwn,
+} from "./codec.ts";
+import { millisecondsOf, sequenceOf } from "./id.ts";
+
+/**
+ * One entry of a stream.
+ *
+ * @example
+ * ```ts
+ * import { Database } from "walrus-streams";
+ *
+ * await using db = new Database();
+ * for (const m of await db.Stream("orders").range()) console.log(m.id, m.timestamp, m.data);
+ * ```
+ */
+export class Message<T> {
+  /** Key of the stream it was read from, without `keyPrefix`. */
+  readonly stream: string;
+  /** The entry id, such as `"1514872800000-0"`. */
+  readonly id: string;
+  /** The payload, as the codec and schema give it. */
+  readonly data: T;
+  /** What travels beside the payload; frozen and empty where there is nothing. */
+  readonly headers: Readonly<Record<string, string>>;
+
+  /** Readers make messages; there is rarely a reason to make one by hand. */
+  constructor(stream: string, id: string, data: T, headers: Readonly<Record<string, string>> = NO_HEADERS) {
+    this.stream = stream;
+    this.id = id;
+    this.data = data;
+    this.headers = headers;
+  }
+
+  /** The millisecond part of the id, UTC; made anew at each call. */
+  get timestamp(): Date {
+    return new Date(millisecondsOf(this.id));
+  }
+
+  /** The sequence part of the id; above 2^53 the nearest number. */
+  get sequence(): number {
+    return sequenceOf(this.id);
+  }
+
+  /** A plain object for `JSON.stringify`. */
+  toJSON(): {
+    stream: string;
+    id: string;
+    timestamp: Date;
+    sequence: number;
+    data: T;
+    headers: Readonly<Record<string, string>>;
+  } {
+    const { stream, id, timestamp, sequence, data, headers } = this;
+    return { stream, id, timestamp, sequence, data, headers };
+  }
+}
+
+// `<Message s1 1514872800000-0 { temp: '7.1' }>`, with the headers where there are some.
+printable(Message, (message, inspect) => {
+  const { stream, id, data, headers } = message;
+  const more = Object.keys(headers).length > 0 ? ` ${inspect(headers)}` : "";
+  return `<${message.constructor.name} ${stream} ${id} ${inspect(data)}${more}>`;
+});
+
+/** What a group message needs of the group it came through; the group's stream provides it. */
+export interface Delivery {
+  /** Name of the group. */
+  readonly group: string;
+  /** Name of the consumer it was delivered to. */
+  readonly consumer: string;
+  /** Acknowledge one entry. */
+  ack(id: string): Promise<void>;
+}
+
+/** A message that was delivered through a consumer group and waits for its acknowledgement. */
+export class GroupMessage<T> extends Message<T> {
+  /** How often it has been delivered, by the server's own count; 1 for a new one. */
+  readonly deliveries: number;
+  readonly #delivery: Delivery;
+
+  /** Group reads make these. */
+  constructor(
+    stream: string,
+    id: string,
+    data: T,
+    headers: Readonly<Record<string, string>>,
+    deliveries: number,
+    delivery: Delivery,
+  ) {
+    super(stream, id, data, headers);
+    this.deliveries = deliveries;
+    this.#delivery = delivery;
+  }
+
+  /** Name of the group. */
+  get group(): string {
+    return this.#delivery.group;
+  }
+
+  /** Name of the consumer it was delivered to. */
+  get consumer(): string {
+    return this.#delivery.consumer;
+  }
+
+  /**
+   * Acknowledge it: it leaves the pending entries. Sends `XACK`, one for all messages of a stream that are
+   * acknowledged in the same turn of the event loop.
+   *
+   * Resolves when the server has it; harmless where the entry is not pending any more.
+   */
+  ack(): Promise<void> {
+    return this.#delivery.ack(this.id);
+  }
+
+  /** A plain object for `JSON.stringify`. */
+  override toJSON(): ReturnType<Message<T>["toJSON"]> & {
+    group: string;
+    consumer: string;
+    deliveries: number;
+  } {
+    const { group, consumer, deliveries } = this;
+    return { ...super.toJSON(), group, consumer, deliveries };
+  }
+}
+
+/** Makes one kind of message from what was read of an entry; a method's type, so that lists of any payload mix. */
+export type MessageMaker<T, M> = {
+  make(id: string, data: T, headers: Readonly<Record<string, string>>): M;
+}["make"];
+
+/**
+ * Collects the messages of one stream from one reply: decoded ones in order, and what would not decode.
+ *
+ * Entries come in by {@link MessageList.text} from the fast path or by {@link MessageList.fields}.
+ */
+export class MessageList<T, M> {
+  /** Whether the reader may give text records. */
+  readonly takesText: boolean;
+  /** How many entries came in, decoded or not. */
+  count = 0;
+  /** Id of the last entry that came in. */
+  lastId: string | null = null;
+  /** Key of the stream, without `keyPrefix`. */
+  readonly stream: string;
+  readonly #payload: Payload<T, never>;
+  readonly #make: MessageMaker<T, M>;
+  readonly #messages: M[] = [];
+  #waiting: Promise<void>[] | null = null;
+  #holes: { index: number; error: DecodeError }[] | null = null;
+
+  /** Collect for a stream, by its payload and its kind of message. */
+  constructor(stream: string, payload: Payload<T, never>, make: MessageMaker<T, M>) {
+    this.stream = stream;
+    this.#payload = payload;
+    this.#make = make;
+    this.takesText = payload.isPlainText;
+  }
+
+  /** Take an entry whose fields are a text record already; `headers` is the reserved field's text. */
+  text(id: string, data: Record<string, string>, headers: string | null): void {
+    this.count++;
+    this.lastId = id;
+    if (headers === null) {
+      this.#messages.push(this.#make(id, data as T, NO_HEADERS));
+      return;
+    }
+    try {
+      this.#messages.push(this.#make(id, data as T, decodeHeaders(headers)));
+    } catch (error) {
+      const fields = Object.entries(data).map(([name, value]) => ({ name, value: Buffer.from(value) }));
+      this.#refuse(id, [...fields, { name: HEADERS_FIELD, value: Buffer.from(headers) }], error);
+    }
+  }
+
+  /** Take an entry's raw fields; views into a buffer that may change after the call. */
+  fields(id: string, fields: readonly RawField[]): void {
+    this.count++;
+    this.lastId = id;
+    try {
+      const at = fields.findLastIndex((field) => field.name === HEADERS_FIELD);
+      const headers = at < 0 ? NO_HEADERS : decodeHeaders(fields[at]!.value.toString());
+      const data = this.#payload.decode(
+        at < 0 ? fields : fields.filter((field) => field.name !== HEADERS_FIELD),
+      );
+      if (data instanceof Promise) this.#await(id, fields, headers, data);
+      else this.#messages.push(this.#make(id, data, headers));
+    } catch (error) {
+      this.#refuse(id, fields, error);
+    }
+  }
+
+  /**
+   * All messages, in order.
+   *
+   * @throws DecodeError for the first entry that was refused; its `decoded` holds the others.
+   */
+  messages(): M[] | Promise<M[]> {
+    if (this.#waiting === null) return this.#settled();
+    return Promise.all(this.#waiting).then(() => this.#settled());
+  }
+
+  #settled(): M[] {
+    if (this.#holes === null) return this.#messages;
+    const holes = this.#holes.sort((a, b) => a.index - b.index);
+    const refused = new Set(holes.map((hole) => hole.index));
+    const { stream, id, fields, issues } = holes[0]!.error;
+    const decoded = this.#messages.filter((_, index) => !refused.has(index));
+    throw new DecodeError({ stream, id, fields }, issues, { decoded });
+  }
+
+  #await(
+    id: string,
+    fields: readonly RawField[],
+    headers: Readonly<Record<string, string>>,
+    data: Promise<T>,
+  ): void {
+    const index = this.#messages.push(undefined as M) - 1;
+    const kept = fields.map(({ name, value }) => ({ name, value: Buffer.from(value) }));
+    this.#waiting ??= [];
+    this.#waiting.push(
+      data.then(
+        (value) => {
+          this.#messages[index] = this.#make(id, value, headers);
+        },
+        (error) => this.#refuse(id, kept, error, index),
+      ),
+    );
+  }
+
+  #refuse(id: string, fields: readonly RawField[], error: unknown, index?: number): void {
+    const raw: Record<string, Buffer> = {};
+    for (const { name, value } of fields) setOwn(raw, name, Buffer.from(value));
+    const issues = error instanceof PayloadIssues ? error.issues : [{ message: String(error) }];
+    this.#holes ??= [];
+    this.#holes.push({
+      index: index ?? this.#messages.push(undefined as M) - 1,
+      error: new DecodeError({ stream: this.stream, id, fields: raw }, issues),
+    });
+  }
+}

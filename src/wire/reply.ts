@@ -1,0 +1,277 @@
+import { ProtocolError } from "../ground/errors.ts";
+import { HEADERS_FIELD, type RawField, setOwn } from "./codec.ts";
+import type { MessageList } from "./message.ts";
+import {
+  ARRAY,
+  BULK,
+  type Decoder,
+  ERROR,
+  ErrorReply,
+  endOfBulk,
+  INCOMPLETE,
+  type Inbox,
+  NULL,
+} from "./resp.ts";
+
+/**
+ * Field names as they were seen last, by their position in the entry.
+ *
+ * Entries of one stream mostly repeat their field names: bytes that equal the last entry's name at the same
+ * position give the same string without decoding it again.
+ */
+class NameMemory {
+  readonly #bytes: Buffer[] = [];
+  readonly #names: string[] = [];
+
+  at(position: number, bytes: Buffer, start: number, end: number): string {
+    const known = this.#bytes[position];
+    const length = end - start;
+    if (known !== undefined && known.length === length) {
+      let i = 0;
+      while (i < length && known[i] === bytes[start + i]) i++;
+      if (i === length) return this.#names[position]!;
+    }
+    const name = bytes.toString("utf8", start, end);
+    if (position < 64) {
+      this.#bytes[position] = Buffer.from(bytes.subarray(start, end));
+      this.#names[position] = name;
+    }
+    return name;
+  }
+}
+
+/**
+ * Decodes the entries of one stream: the reply of `XRANGE`, or one stream's part of `XREAD`.
+ *
+ * ```text
+ * *2                                  entries
+ *   *2  $15 1514872800000-0           entry: its id
+ *       *4  $4 temp  $3 7.1  ...      names and values, or *-1 where a pending entry was deleted
+ *   *2  ...
+ * ```
+ * @see https://redis.io/docs/latest/commands/xrange/
+ */
+export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorReply> {
+  readonly #list: MessageList<T, M>;
+  readonly #names: NameMemory;
+  #error: ErrorReply | null = null;
+  /** Entries still to come; -1 before the header. */
+  #left = -1;
+
+  /** Decode into a list. */
+  constructor(list: MessageList<T, M>, names: NameMemory = new NameMemory()) {
+    this.#list = list;
+    this.#names = names;
+  }
+
+  decode(inbox: Inbox): boolean {
+    if (this.#left < 0) {
+      if (inbox.peek() === ERROR) {
+        const line = inbox.line();
+        if (line === null) return false;
+        this.#error = new ErrorReply(line);
+        return true;
+      }
+      const count = inbox.length(ARRAY);
+      if (count === INCOMPLETE) return false;
+      this.#left = Math.max(count, 0);
+    }
+    while (this.#left > 0) {
+      if (!inbox.whole()) return false;
+      const start = inbox.at;
+      const isRead = this.#list.takesText ? this.#textEntry(inbox) : this.#rawEntry(inbox);
+      if (!isRead) {
+        inbox.walk(start);
+        continue;
+      }
+      this.#left--;
+    }
+    return true;
+  }
+
+  result(): MessageList<T, M> | ErrorReply {
+    return this.#error ?? this.#list;
+  }
+
+  /** The fast path: straight to a record of texts. False where the entry is cut. */
+  #textEntry(inbox: Inbox): boolean {
+    const id = this.#entryId(inbox);
+    if (id === null) return false;
+    const count = inbox.length(ARRAY);
+    if (count === INCOMPLETE) return false;
+    if (count === NULL) return true;
+    if (count % 2 !== 0) throw new ProtocolError(`the server sent an entry of ${count} names and values`);
+    const record: Record<string, string> = {};
+    let headers: string | null = null;
+    for (let position = 0; position < count; position += 2) {
+      const nameEnd = bulk(inbox);
+      if (nameEnd < 0) return false;
+      const name = this.#names.at(position, inbox.bytes, inbox.at, nameEnd);
+      inbox.at = nameEnd + 2;
+      const valueEnd = bulk(inbox);
+      if (valueEnd < 0) return false;
+      const value = inbox.bytes.utf8Slice(inbox.at, valueEnd);
+      inbox.at = valueEnd + 2;
+      if (name === HEADERS_FIELD) headers = value;
+      else if (name === "__proto__") setOwn(record, name, value);
+      else record[name] = value;
+    }
+    this.#list.text(id, record, headers);
+    return true;
+  }
+
+  /** Every other codec: names and views of the values. False where the entry is cut. */
+  #rawEntry(inbox: Inbox): boolean {
+    const id = this.#entryId(inbox);
+    if (id === null) return false;
+    const count = inbox.length(ARRAY);
+    if (count === INCOMPLETE) return false;
+    if (count === NULL) return true;
+    if (count % 2 !== 0) throw new ProtocolError(`the server sent an entry of ${count} names and values`);
+    const fields: RawField[] = [];
+    for (let position = 0; position < count; position += 2) {
+      const nameEnd = bulk(inbox);
+      if (nameEnd < 0) return false;
+      const name = this.#names.at(position, inbox.bytes, inbox.at, nameEnd);
+      inbox.at = nameEnd + 2;
+      const valueEnd = bulk(inbox);
+      if (valueEnd < 0) return false;
+      fields.push({ name, value: inbox.bytes.subarray(inbox.at, valueEnd) });
+      inbox.at = valueEnd + 2;
+    }
+    this.#list.fields(id, fields);
+    return true;
+  }
+
+  #entryId(inbox: Inbox): string | null {
+    const parts = inbox.length(ARRAY);
+    if (parts === INCOMPLETE) return null;
+    if (parts !== 2) throw new ProtocolError(`the server sent an entry of ${parts} parts`);
+    const end = bulk(inbox);
+    if (end < 0) return null;
+    const id = inbox.bytes.latin1Slice(inbox.at, end);
+    inbox.at = end + 2;
+    return id;
+  }
+}
+
+/**
+ * Decodes the reply of `XREAD` and `XREADGROUP`: stream by stream, or null where nothing came.
+ *
+ * ```text
+ * *1                     streams, or *-1
+ *   *2  $2 s1            its key, with keyPrefix
+ *       *3  ...          its entries
+ * ```
+ * @see https://redis.io/docs/latest/commands/xread/
+ */
+export class StreamsDecoder<T, M> implements Decoder<MessageList<T, M>[] | ErrorReply> {
+  readonly #listOf: (key: string) => MessageList<T, M>;
+  readonly #lists: MessageList<T, M>[] = [];
+  #error: ErrorReply | null = null;
+  #entries: EntriesDecoder<T, M> | null = null;
+  #left = -1;
+
+  /** `listOf` gives the list for a key of the reply. */
+  constructor(listOf: (key: string) => MessageList<T, M>) {
+    this.#listOf = listOf;
+  }
+
+  decode(inbox: Inbox): boolean {
+    if (this.#left < 0) {
+      if (inbox.peek() === ERROR) {
+        const line = inbox.line();
+        if (line === null) return false;
+        this.#error = new ErrorReply(line);
+        return true;
+      }
+      const count = inbox.length(ARRAY);
+      if (count === INCOMPLETE) return false;
+      this.#left = Math.max(count, 0);
+    }
+    while (this.#left > 0) {
+      this.#entries ??= this.#head(inbox);
+      if (this.#entries === null) return false;
+      if (!this.#entries.decode(inbox)) return false;
+      this.#entries = null;
+      this.#left--;
+    }
+    return true;
+  }
+
+  result(): MessageList<T, M>[] | ErrorReply {
+    return this.#error ?? this.#lists;
+  }
+
+  /** Read a stream's key; null where it is cut. */
+  #head(inbox: Inbox): EntriesDecoder<T, M> | null {
+    const start = inbox.at;
+    const parts = inbox.length(ARRAY);
+    if (parts === INCOMPLETE) return null;
+    if (parts !== 2) throw new ProtocolError(`the server sent a stream of ${parts} parts`);
+    const end = bulk(inbox);
+    if (end < 0) {
+      inbox.at = start;
+      return null;
+    }
+    const list = this.#listOf(inbox.bytes.toString("utf8", inbox.at, end));
+    inbox.at = end + 2;
+    this.#lists.push(list);
+    return new EntriesDecoder(list);
+  }
+}
+
+/** What one command of a batch gave: an id, null (`NOMKSTREAM`), or the server's refusal. */
+export type IdReply = string | null | ErrorReply;
+
+/** Decodes the replies of a batch of `XADD`: one id, null or error each. */
+export class IdsDecoder implements Decoder<IdReply[]> {
+  readonly #ids: IdReply[] = [];
+  readonly #count: number;
+
+  /** Expect so many replies. */
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  decode(inbox: Inbox): boolean {
+    while (this.#ids.length < this.#count) {
+      if (inbox.peek() === ERROR) {
+        const line = inbox.line();
+        if (line === null) return false;
+        this.#ids.push(new ErrorReply(line));
+        continue;
+      }
+      const start = inbox.at;
+      const length = inbox.length(BULK);
+      if (length === NULL) {
+        this.#ids.push(null);
+        continue;
+      }
+      inbox.at = start;
+      const end = bulk(inbox);
+      if (end < 0) {
+        inbox.at = start;
+        return false;
+      }
+      this.#ids.push(inbox.bytes.latin1Slice(inbox.at, end));
+      inbox.at = end + 2;
+    }
+    return true;
+  }
+
+  result(): IdReply[] {
+    return this.#ids;
+  }
+}
+
+/** Read a bulk's header and see that its bytes are here: the index of their end, or {@link INCOMPLETE}. */
+function bulk(inbox: Inbox): number {
+  const length = inbox.length(BULK);
+  if (length === INCOMPLETE) return INCOMPLETE;
+  if (length === NULL) throw new ProtocolError("the server sent null where a text must be");
+  const end = inbox.at + length;
+  if (end + 2 > inbox.end) return INCOMPLETE;
+  endOfBulk(inbox.bytes, end);
+  return end;
+}

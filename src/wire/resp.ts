@@ -1,0 +1,353 @@
+import { ProtocolError } from "../ground/errors.ts";
+
+/** A `Buffer` with its own slice methods, which Node.js, Deno and Bun have and their types leave out. */
+export interface Bytes extends Buffer {
+  /** Decode UTF-8 from `start` to `end`. */
+  utf8Slice(start: number, end: number): string;
+  /** Decode Latin-1 from `start` to `end`. */
+  latin1Slice(start: number, end: number): string;
+}
+
+/** One argument of a command: text, bytes or a number. */
+export type Argument = string | Uint8Array | number;
+
+/** A number was asked for and its line has not arrived whole. */
+export const INCOMPLETE = -2;
+/** The length of a null reply (`$-1`, `*-1`). */
+export const NULL = -1;
+
+const CR = 13;
+const LF = 10;
+const MINUS = 45;
+/** Type byte `-`. */
+export const ERROR = 45;
+const SIMPLE = 43;
+const INTEGER = 58;
+/** Type byte `$`. */
+export const BULK = 36;
+/** Type byte `*`. */
+export const ARRAY = 42;
+
+/** What Redis itself refuses: `proto-max-bulk-len` of 512 MB, and arrays beyond a signed 32-bit count. */
+const MAX_BULK = 512 * 1024 * 1024;
+const MAX_ARRAY = 2 ** 31 - 1;
+const MAX_LINE = 64 * 1024;
+const MAX_DEPTH = 32;
+
+/**
+ * Commands on their way to the server, as one write.
+ *
+ * Texts are joined and measured in UTF-8; bytes are kept as they are between them.
+ * @see https://redis.io/docs/latest/develop/reference/protocol-spec/
+ */
+export class Request {
+  #text = "";
+  #parts: Buffer[] | null = null;
+
+  /** Append one command. */
+  command(args: readonly Argument[]): this {
+    this.open(args.length);
+    for (const arg of args) this.arg(arg);
+    return this;
+  }
+
+  /** Begin a command of `count` arguments; they follow by {@link Request.arg}. */
+  open(count: number): this {
+    this.#text += `*${count}\r\n`;
+    return this;
+  }
+
+  /** Append arguments that {@link Request.encode} made: what many commands have in common. */
+  encoded(args: string): this {
+    this.#text += args;
+    return this;
+  }
+
+  /** Append one argument. */
+  arg(arg: Argument): this {
+    if (typeof arg === "string") {
+      this.#text += `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`;
+    } else if (typeof arg === "number") {
+      const text = String(arg);
+      this.#text += `$${text.length}\r\n${text}\r\n`;
+    } else {
+      this.#text += `$${arg.byteLength}\r\n`;
+      this.#parts ??= [];
+      this.#parts.push(Buffer.from(this.#text), Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength));
+      this.#text = "\r\n";
+    }
+    return this;
+  }
+
+  /** Encode arguments once, for use in many commands. */
+  static encode(args: readonly (string | number)[]): string {
+    const request = new Request();
+    for (const arg of args) request.arg(arg);
+    return request.#text;
+  }
+
+  /** What goes to the socket: text where all of it is text, else bytes. */
+  payload(): string | Buffer {
+    if (this.#parts === null) return this.#text;
+    return Buffer.concat([...this.#parts, Buffer.from(this.#text)]);
+  }
+}
+
+/**
+ * Bytes from the server that wait to be decoded.
+ *
+ * A decoder reads optimistically; where a chunk ends in the middle of an item it goes back to the item's start
+ * and asks {@link Inbox.whole}, which walks the frames without decoding and never walks one twice. So a reply
+ * costs time in proportion to its bytes, however it is cut.
+ */
+export class Inbox {
+  /** The bytes; those from `at` to `end` are not decoded yet. */
+  bytes: Bytes = Buffer.alloc(0) as Bytes;
+  /** Index of the first byte that is not decoded. */
+  at = 0;
+  /** Index after the last byte that has arrived. */
+  end = 0;
+  #isOwned = false;
+  #isWalking = false;
+  /** Where the walk goes on, and how many frames it still has to pass. */
+  #walkAt = 0;
+  #walkLeft = 0;
+
+  /** Append a chunk; it is used in place while nothing waits before it. */
+  push(chunk: Buffer): void {
+    const waiting = this.end - this.at;
+    if (waiting === 0) {
+      this.#rebase(chunk, chunk.length, false);
+      return;
+    }
+    if (!this.#isOwned || this.bytes.length < this.end + chunk.length) {
+      // Grown by doubling, so that an item of any size is copied a bounded number of times.
+      const size = waiting + chunk.length;
+      const grown = Buffer.allocUnsafeSlow(this.#isOwned ? 2 * size : size);
+      this.bytes.copy(grown, 0, this.at, this.end);
+      this.#rebase(grown, waiting, true);
+    }
+    chunk.copy(this.bytes, this.end);
+    this.end += chunk.length;
+  }
+
+  /** How many bytes wait. */
+  get size(): number {
+    return this.end - this.at;
+  }
+
+  /** Go back to `start` and walk the item there: it was seen to be cut. */
+  walk(start: number): void {
+    this.at = start;
+    this.#isWalking = true;
+    this.#walkAt = start;
+    this.#walkLeft = 1;
+  }
+
+  /** Whether the item at `at` may be decoded: true unless a walk found that it is still cut. */
+  whole(): boolean {
+    if (!this.#isWalking) return true;
+    const start = this.at;
+    while (this.#walkLeft > 0 && this.#walkAt < this.end) {
+      this.at = this.#walkAt;
+      const isDone = this.#step();
+      if (!isDone) break;
+    }
+    this.at = start;
+    if (this.#walkLeft > 0 || this.#walkAt > this.end) return false;
+    this.#isWalking = false;
+    return true;
+  }
+
+  /** Pass one frame; false where its line is cut. */
+  #step(): boolean {
+    const type = this.bytes[this.at]!;
+    if (type === BULK || type === ARRAY) {
+      const length = this.length(type);
+      if (length === INCOMPLETE) return false;
+      this.#walkAt = type === BULK && length !== NULL ? this.at + length + 2 : this.at;
+      this.#walkLeft += type === ARRAY && length > 0 ? length - 1 : -1;
+      return true;
+    }
+    if (this.line() === null) return false;
+    this.#walkAt = this.at;
+    this.#walkLeft--;
+    return true;
+  }
+
+  #rebase(bytes: Buffer, end: number, isOwned: boolean): void {
+    this.#walkAt -= this.at;
+    this.bytes = bytes as Bytes;
+    this.at = 0;
+    this.end = end;
+    this.#isOwned = isOwned;
+  }
+
+  /** The type byte of what comes next, or -1 where nothing is here. */
+  peek(): number {
+    return this.at < this.end ? this.bytes[this.at]! : -1;
+  }
+
+  /** Read `$<n>` or `*<n>` and its line end: n, {@link NULL}, or {@link INCOMPLETE} (then `at` stays). */
+  length(type: number): number {
+    const { bytes, end } = this;
+    let at = this.at;
+    if (at >= end) return INCOMPLETE;
+    if (bytes[at] !== type) throw unexpected(bytes[at]!);
+    at++;
+    if (at < end && bytes[at] === MINUS) {
+      if (at + 3 >= end) return INCOMPLETE;
+      if (bytes[at + 1] !== 49 || bytes[at + 2] !== CR || bytes[at + 3] !== LF) {
+        throw new ProtocolError("the server sent a negative length");
+      }
+      this.at = at + 4;
+      return NULL;
+    }
+    let value = 0;
+    const first = at;
+    for (; at < end; at++) {
+      const byte = bytes[at]!;
+      if (byte === CR) break;
+      if (byte < 48 || byte > 57) throw new ProtocolError(`the server sent a length with byte ${byte} in it`);
+      value = value * 10 + byte - 48;
+      if (value > MAX_ARRAY) throw absurd(value);
+    }
+    if (at + 1 >= end) return INCOMPLETE;
+    if (at === first || bytes[at + 1] !== LF) throw new ProtocolError("the server sent a malformed length");
+    if (type === BULK && value > MAX_BULK) throw absurd(value);
+    this.at = at + 2;
+    return value;
+  }
+
+  /** Read a `+`, `-` or `:` line without its type byte; `null` where it is cut (then `at` stays). */
+  line(): string | null {
+    const { bytes, at, end } = this;
+    if (at >= end) return null;
+    const type = bytes[at]!;
+    if (type !== SIMPLE && type !== ERROR && type !== INTEGER) throw unexpected(type);
+    const stop = bytes.indexOf(CR, at);
+    if (stop < 0 || stop + 1 >= end) {
+      if (end - at > MAX_LINE) throw new ProtocolError("the server sent a line without an end");
+      return null;
+    }
+    if (bytes[stop + 1] !== LF) throw new ProtocolError("the server sent a malformed line");
+    this.at = stop + 2;
+    return bytes.toString("utf8", at + 1, stop);
+  }
+}
+
+/** A reply in RESP2, decoded without knowing its shape; errors inside are values. */
+export type Value = string | number | null | ErrorReply | readonly Value[];
+
+/** An error line of the server. */
+export class ErrorReply {
+  /** The text after the `-`. */
+  readonly text: string;
+
+  /** Keep the text. */
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+/** Decodes one exchange's reply from the bytes as they arrive. */
+export interface Decoder<R> {
+  /** Decode what has arrived; true once the reply is complete. */
+  decode(inbox: Inbox): boolean;
+  /** The reply; only to be asked for once it is complete. */
+  result(): R;
+}
+
+/** Decodes `count` replies of any shape, texts as UTF-8: for small answers. */
+export class ValuesDecoder implements Decoder<Value[]> {
+  readonly #values: Value[] = [];
+  readonly #count: number;
+  #isSeen = false;
+
+  /** Expect so many replies. */
+  constructor(count: number) {
+    this.#count = count;
+  }
+
+  decode(inbox: Inbox): boolean {
+    while (this.#values.length < this.#count) {
+      if (!this.#isSeen) inbox.walk(inbox.at);
+      this.#isSeen = true;
+      if (!inbox.whole()) return false;
+      this.#values.push(readValue(inbox, 0));
+      this.#isSeen = false;
+    }
+    return true;
+  }
+
+  result(): Value[] {
+    return this.#values;
+  }
+}
+
+/** Decodes several replies, one after another, each by its own decoder. */
+export class SequenceDecoder<R> implements Decoder<R[]> {
+  readonly #decoders: readonly Decoder<R>[];
+  #done = 0;
+
+  /** Decode the replies in this order. */
+  constructor(decoders: readonly Decoder<R>[]) {
+    this.#decoders = decoders;
+  }
+
+  decode(inbox: Inbox): boolean {
+    while (this.#done < this.#decoders.length) {
+      if (!this.#decoders[this.#done]!.decode(inbox)) return false;
+      this.#done++;
+    }
+    return true;
+  }
+
+  result(): R[] {
+    return this.#decoders.map((decoder) => decoder.result());
+  }
+}
+
+/** Read a value that has arrived whole. */
+function readValue(inbox: Inbox, depth: number): Value {
+  if (depth > MAX_DEPTH) throw new ProtocolError(`the server sent a reply nested deeper than ${MAX_DEPTH}`);
+  const type = inbox.peek();
+  if (type === BULK) {
+    const length = inbox.length(BULK);
+    return length === NULL ? null : readText(inbox, length);
+  }
+  if (type === ARRAY) {
+    const length = inbox.length(ARRAY);
+    if (length === NULL) return null;
+    const values: Value[] = [];
+    for (let i = 0; i < length; i++) values.push(readValue(inbox, depth + 1));
+    return values;
+  }
+  const line = inbox.line()!;
+  if (type === ERROR) return new ErrorReply(line);
+  return type === INTEGER ? Number(line) : line;
+}
+
+/** Read a bulk's text of `length` bytes that is here, and its line end. */
+function readText(inbox: Inbox, length: number): string {
+  const start = inbox.at;
+  endOfBulk(inbox.bytes, start + length);
+  inbox.at = start + length + 2;
+  return inbox.bytes.toString("utf8", start, start + length);
+}
+
+/** Check the line end after a bulk's bytes. */
+export function endOfBulk(bytes: Buffer, at: number): void {
+  if (bytes[at] !== CR || bytes[at + 1] !== LF)
+    throw new ProtocolError("the server sent a bulk without its line end");
+}
+
+function unexpected(type: number): ProtocolError {
+  return new ProtocolError(
+    `the server sent ${JSON.stringify(String.fromCharCode(type))} where that cannot be`,
+  );
+}
+
+function absurd(value: number): ProtocolError {
+  return new ProtocolError(`the server sent an absurd length, ${value}`);
+}
