@@ -37,7 +37,7 @@ export {
 export { compareIds, type IdLike, type IdPosition, nextId, type ParsedId, parseId, previousId, toId } from "./wire/id.ts";
 export { type AnyCodec, bytes, type Codec, type FlatFields, json, type Pair, type PayloadOptions, pairs, type RawField, type SchemaOptions, structured, type TextInput, type TextRecord, text } from "./wire/codec.ts";
 export { type Delivery, GroupMessage, Message } from "./wire/message.ts";
-export type { RedisLike } from "./connection/client.ts";
+export type { RedisLike } from "./connection/driver.ts";
 export { Container } from "./containers/container.ts";
 export { LazyList, Range, type RangeQuery } from "./containers/range.ts";
 export type { ConsumerInfo, FullConsumer, FullGroup, FullPending, FullStreamInfo, GroupInfo, StreamInfo } from "./containers/info.ts";

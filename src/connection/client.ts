@@ -2,7 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import calculateSlot from "cluster-key-slot";
 import type { Cluster, Redis, RedisOptions } from "ioredis";
 import {
-  ClosedError,
+  type ClosedError,
   ConnectionLostError,
   InvalidArgumentError,
   type ReplyErrorOptions,
@@ -17,19 +17,16 @@ import {
   SequenceDecoder,
   ValuesDecoder,
 } from "../wire/resp.ts";
-import { SILENCE, Wire } from "./wire.ts";
-
-/** What is asked of a connection: any `Redis` or `Cluster` of ioredis has it. */
-export interface RedisLike {
-  /** Where the connection stands: `"wait"`, `"ready"`, `"end"`, ... */
-  readonly status: string;
-  /** Send any command. */
-  call(command: string, args: (string | Buffer | number)[]): Promise<unknown>;
-  /** Send any command; texts of the reply as bytes. */
-  callBuffer(command: string, args: (string | Buffer | number)[]): Promise<unknown>;
-  /** Listen to an event of the connection. */
-  on(event: string, listener: (...args: unknown[]) => void): unknown;
-}
+import {
+  addressParts,
+  clusterReady,
+  dedicated,
+  type Endable,
+  ended,
+  nodeAt,
+  type RedisLike,
+} from "./driver.ts";
+import { WirePool } from "./pool.ts";
 
 /** One request over a wire. */
 export interface ExchangeOptions<R> {
@@ -49,64 +46,9 @@ export interface ExchangeOptions<R> {
   readonly facts: ReplyErrorOptions;
 }
 
-/** Wires to one server, and the connection that can unblock them. */
-class WirePool {
-  readonly #connect: () => Redis;
-  readonly #idle: Wire[] = [];
-  readonly #all = new Set<Wire>();
-  readonly #closing = new AbortController();
-  readonly control: RedisLike;
-
-  constructor(control: RedisLike, connect: () => Redis) {
-    this.control = control;
-    this.#connect = connect;
-  }
-
-  /** How many wires are open. */
-  get size(): number {
-    return this.#all.size;
-  }
-
-  async acquire(): Promise<Wire> {
-    for (let wire = this.#idle.pop(); wire !== undefined; wire = this.#idle.pop()) {
-      if (wire.isIdle) return wire;
-    }
-    const wire = await Wire.open(this.#connect(), (gone) => this.#all.delete(gone), this.#closing.signal);
-    this.#all.add(wire);
-    return wire;
-  }
-
-  /** Give back; a burst's surplus is closed. */
-  release(wire: Wire): void {
-    if (!wire.isIdle) return;
-    if (this.#closing.signal.aborted || this.#idle.length >= MAX_IDLE) wire.close();
-    else this.#idle.push(wire);
-  }
-
-  close(reason: WalrusError): void {
-    this.#closing.abort(reason);
-    for (const wire of this.#all) wire.close(reason);
-    this.#idle.length = 0;
-  }
-}
-
-/** What ioredis has for ending a connection, also where its types leave it out. */
-interface Endable {
-  readonly status: string;
-  readonly stream?: { destroy(): void };
-  quit(): Promise<unknown>;
-  disconnect(): void;
-  flushQueue(error: Error): void;
-  setStatus(status: string): void;
-}
-
 /** How long ending a connection waits for replies that are on their way, in milliseconds. */
 const LINGER = 1000;
-const MAX_IDLE = 8;
 const MAX_REDIRECTS = 16;
-/** How long a blocked read may take to end after its abort before its connection is dropped, in milliseconds. */
-const UNBLOCK_WITHIN = 1000;
-
 /**
  * What the containers need of an ioredis connection: commands with typed errors, and wires beside it.
  *
@@ -221,17 +163,9 @@ export class Client {
     for (let attempt = 0; ; attempt++) {
       if (this.#isEnded) throw ended();
       signal?.throwIfAborted();
-      let isSent = false;
       try {
         const pool = address === undefined ? await this.#poolOf(key) : this.#poolAt(address);
-        const wire = await abortable(pool, signal);
-        isSent = true;
-        let result: unknown;
-        try {
-          result = await this.#blockable(pool, wire, payload, makeDecoder(), options.silence, signal);
-        } finally {
-          pool.release(wire);
-        }
+        let result: unknown = await pool.exchange(payload, makeDecoder(), options.silence, signal);
         if (address !== undefined) {
           result = (result as unknown[])[1];
           address = undefined;
@@ -256,7 +190,7 @@ export class Client {
         }
       } catch (error) {
         if (!(error instanceof ConnectionLostError)) throw error;
-        const isFinal = isSent ? !options.isRepeatable : !this.isCluster;
+        const isFinal = error.isSent ? !options.isRepeatable : !this.isCluster;
         if (isFinal || attempt >= this.#maxRetries || this.#isEnded) throw error;
         address = undefined;
         await abortableWait(backoff(attempt), signal);
@@ -290,32 +224,6 @@ export class Client {
     redis.stream?.destroy();
     redis.flushQueue(ended());
     if ((redis.status as string) !== "end") redis.setStatus("end");
-  }
-
-  /** Exchange; an abort unblocks the read, and what has arrived by then is still the result. */
-  async #blockable<R>(
-    pool: WirePool,
-    wire: Wire,
-    payload: string | Buffer,
-    decoder: Decoder<R>,
-    silence: number | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<R> {
-    const reply = wire.exchange(payload, decoder, silence ?? SILENCE);
-    if (signal === undefined) return reply;
-    let isSettled = false;
-    const onAbort = (): void => {
-      unblock(pool.control, wire, () => isSettled).catch(() => {});
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    try {
-      return await reply;
-    } catch (error) {
-      throw signal.aborted && error instanceof ConnectionLostError ? signal.reason : error;
-    } finally {
-      isSettled = true;
-      signal.removeEventListener("abort", onAbort);
-    }
   }
 
   /** The wires to the server that owns a key. */
@@ -377,10 +285,6 @@ export class Client {
   }
 }
 
-function ended(cause?: Error): ClosedError {
-  return new ClosedError("the connection was closed by its owner", cause ? { cause } : {});
-}
-
 /** The server's refusal of a whole request: nothing of it was carried out. */
 function refusalOf(result: unknown): ErrorReply | null {
   if (result instanceof ErrorReply) return result;
@@ -403,100 +307,4 @@ async function abortableWait(ms: number, signal: AbortSignal | undefined): Promi
   } catch {
     signal?.throwIfAborted();
   }
-}
-
-/** A wire, or the abort; a wire that comes too late goes back to its pool. */
-function abortable(pool: WirePool, signal: AbortSignal | undefined): Promise<Wire> {
-  const wire = pool.acquire();
-  if (signal === undefined) return wire;
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      reject(signal.reason);
-      wire.then((late) => pool.release(late)).catch(() => {});
-    };
-    signal.addEventListener("abort", onAbort, { once: true });
-    wire
-      .then((opened) => (signal.aborted ? undefined : resolve(opened)), reject)
-      .finally(() => signal.removeEventListener("abort", onAbort));
-  });
-}
-
-/**
- * End a blocked read through `CLIENT UNBLOCK`.
- *
- * The command may overtake the read on its way, so it is repeated until the read has ended; a server that does not
- * react in time loses the connection.
- */
-async function unblock(control: RedisLike, wire: Wire, isSettled: () => boolean): Promise<void> {
-  const deadline = AbortSignal.timeout(UNBLOCK_WITHIN);
-  const drop = (): void => {
-    if (!isSettled()) wire.close(new ConnectionLostError("a blocked read did not end when it was aborted"));
-  };
-  deadline.addEventListener("abort", drop);
-  if (wire.clientId === null || control.status !== "ready") return drop();
-  try {
-    for (let pause = 1; !isSettled() && !deadline.aborted; pause = Math.min(pause * 2, 50)) {
-      await control.call("client", ["UNBLOCK", wire.clientId]);
-      if (!isSettled()) await wait(pause);
-    }
-  } catch {
-    drop();
-  }
-}
-
-/** A connection for one wire, by the options of another. */
-function dedicated(redis: Redis, address: Partial<RedisOptions>): Redis {
-  return redis.duplicate({
-    protocol: 2,
-    replyMapping: undefined,
-    lazyConnect: true,
-    disableClientInfo: true,
-    db: redis.condition?.select ?? redis.options.db ?? 0,
-    keyPrefix: "",
-    enableOfflineQueue: true,
-    enableAutoPipelining: false,
-    autoResubscribe: false,
-    autoResendUnfulfilledCommands: false,
-    commandTimeout: undefined,
-    blockingTimeout: undefined,
-    socketTimeout: undefined,
-    scripts: undefined,
-    monitor: false,
-    readOnly: false,
-    ...address,
-  } as RedisOptions) as Redis;
-}
-
-function nodeAt(cluster: Cluster, address: string): Redis {
-  const nodes = cluster.nodes("all");
-  const node = nodes.find(({ options }) => `${options.host}:${options.port}` === address) ?? nodes[0];
-  if (node === undefined) throw new ConnectionLostError("the cluster has no node");
-  return node;
-}
-
-function addressParts(address: string): { host: string; port: number } {
-  const colon = address.lastIndexOf(":");
-  return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
-}
-
-/** Wait until a cluster knows its slots. */
-async function clusterReady(cluster: Cluster): Promise<void> {
-  if (cluster.status === "end") throw ended();
-  if (cluster.status === "wait") {
-    await cluster.connect().catch((cause: Error) => {
-      throw new ConnectionLostError(cause.message, { cause });
-    });
-    return;
-  }
-  await new Promise<void>((resolve, reject) => {
-    const onReady = (): void => settle(resolve);
-    const onEnd = (): void => settle(() => reject(new ConnectionLostError("the cluster gave no connection")));
-    const settle = (then: () => void): void => {
-      cluster.off("ready", onReady);
-      cluster.off("end", onEnd);
-      then();
-    };
-    cluster.on("ready", onReady);
-    cluster.on("end", onEnd);
-  });
 }

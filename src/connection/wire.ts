@@ -176,7 +176,7 @@ async function connected(redis: Redis, signal: AbortSignal): Promise<void> {
   const outcome = new Promise<void>((...settle) => {
     [resolve, reject] = settle;
   });
-  const giveUp = (): void => reject(new ConnectionLostError(lost(redis, cause), { cause }));
+  const giveUp = (): void => reject(new ConnectionLostError(lost(redis, cause), { cause, isSent: false }));
   // ioredis bounds the TCP connect only: a frozen server would accept and then never answer the login.
   const patience = setTimeout(() => {
     cause = new Error(`no answer within ${connectTimeout} ms`);

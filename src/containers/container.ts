@@ -1,4 +1,5 @@
-import { Client, type RedisLike } from "../connection/client.ts";
+import { Client } from "../connection/client.ts";
+import type { RedisLike } from "../connection/driver.ts";
 import { assertName } from "../ground/assert.ts";
 import { type Time, toMilliseconds } from "../ground/duration.ts";
 import { InvalidArgumentError } from "../ground/errors.ts";

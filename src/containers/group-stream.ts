@@ -1,4 +1,4 @@
-import type { RedisLike } from "../connection/client.ts";
+import type { RedisLike } from "../connection/driver.ts";
 import { type ReadingGroup, read } from "../connection/reader.ts";
 import { assertInteger, assertName, assertOptionalBoolean, assertOptions } from "../ground/assert.ts";
 import { type Time, toMilliseconds } from "../ground/duration.ts";

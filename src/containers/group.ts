@@ -1,4 +1,5 @@
-import { Client, type RedisLike } from "../connection/client.ts";
+import { Client } from "../connection/client.ts";
+import type { RedisLike } from "../connection/driver.ts";
 import { type ReadingGroup, read } from "../connection/reader.ts";
 import { removeIdleConsumers } from "../connection/scripts.ts";
 import { assertName, assertOptionalBoolean, assertOptionalInteger, assertOptions } from "../ground/assert.ts";

@@ -1,4 +1,4 @@
-import type { RedisLike } from "../connection/client.ts";
+import type { RedisLike } from "../connection/driver.ts";
 import { read } from "../connection/reader.ts";
 import { assertName, assertOptionalBoolean, assertOptionalInteger, assertOptions } from "../ground/assert.ts";
 import { printable } from "../ground/display.ts";

@@ -1,4 +1,4 @@
-import type { RedisLike } from "../connection/client.ts";
+import type { RedisLike } from "../connection/driver.ts";
 import { assertName, assertOptionalBoolean, assertOptions } from "../ground/assert.ts";
 import { printable } from "../ground/display.ts";
 import { type Calendar, calendar, type Time } from "../ground/duration.ts";

@@ -1,4 +1,4 @@
-import type { RedisLike } from "../connection/client.ts";
+import type { RedisLike } from "../connection/driver.ts";
 import { ConsumerGroup } from "../containers/consumer-group.ts";
 import type { GroupKeys, MemberOptions } from "../containers/group.ts";
 import { Stream } from "../containers/stream.ts";

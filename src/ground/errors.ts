@@ -176,11 +176,17 @@ export class ConnectionLostError extends WalrusError {
   override readonly retriable: boolean = true;
   /** Ids of the entries that the server had confirmed before, for a batch; `[]` otherwise. */
   readonly ids: readonly string[];
+  /** Whether the request may have been carried out; false where no connection could be made for it. */
+  readonly isSent: boolean;
 
   /** Say what was lost. */
-  constructor(message: string, options: WalrusErrorOptions & { readonly ids?: readonly string[] } = {}) {
+  constructor(
+    message: string,
+    options: WalrusErrorOptions & { readonly ids?: readonly string[]; readonly isSent?: boolean } = {},
+  ) {
     super(message, options);
     this.ids = options.ids ?? [];
+    this.isSent = options.isSent ?? true;
   }
 }
 

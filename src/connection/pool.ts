@@ -1,0 +1,121 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { Redis } from "ioredis";
+import { ConnectionLostError, type WalrusError } from "../ground/errors.ts";
+import type { Decoder } from "../wire/resp.ts";
+import type { RedisLike } from "./driver.ts";
+import { SILENCE, Wire } from "./wire.ts";
+
+const MAX_IDLE = 8;
+/** How long a blocked read may take to end after its abort before its connection is dropped, in milliseconds. */
+const UNBLOCK_WITHIN = 1000;
+
+/** Wires to one server, and the connection that can unblock them. */
+export class WirePool {
+  readonly #connect: () => Redis;
+  readonly #idle: Wire[] = [];
+  readonly #all = new Set<Wire>();
+  readonly #closing = new AbortController();
+  readonly control: RedisLike;
+
+  constructor(control: RedisLike, connect: () => Redis) {
+    this.control = control;
+    this.#connect = connect;
+  }
+
+  /** How many wires are open. */
+  get size(): number {
+    return this.#all.size;
+  }
+
+  /**
+   * Send a request over a wire of its own and decode the reply.
+   *
+   * An abort unblocks a blocked read; what has arrived by then is still the result.
+   */
+  async exchange<R>(
+    payload: string | Buffer,
+    decoder: Decoder<R>,
+    silence: number = SILENCE,
+    signal?: AbortSignal,
+  ): Promise<R> {
+    const wire = await abortable(this, signal);
+    const reply = wire.exchange(payload, decoder, silence).finally(() => this.release(wire));
+    if (signal === undefined) return reply;
+    let isSettled = false;
+    const onAbort = (): void => {
+      unblock(this.control, wire, () => isSettled).catch(() => {});
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    if (signal.aborted) onAbort();
+    try {
+      return await reply;
+    } catch (error) {
+      throw signal.aborted && error instanceof ConnectionLostError ? signal.reason : error;
+    } finally {
+      isSettled = true;
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** An idle wire, or a new one. */
+  async acquire(): Promise<Wire> {
+    for (let wire = this.#idle.pop(); wire !== undefined; wire = this.#idle.pop()) {
+      if (wire.isIdle) return wire;
+    }
+    const wire = await Wire.open(this.#connect(), (gone) => this.#all.delete(gone), this.#closing.signal);
+    this.#all.add(wire);
+    return wire;
+  }
+
+  /** Give back; a burst's surplus is closed. */
+  release(wire: Wire): void {
+    if (!wire.isIdle) return;
+    if (this.#closing.signal.aborted || this.#idle.length >= MAX_IDLE) wire.close();
+    else this.#idle.push(wire);
+  }
+
+  close(reason: WalrusError): void {
+    this.#closing.abort(reason);
+    for (const wire of this.#all) wire.close(reason);
+    this.#idle.length = 0;
+  }
+}
+
+/** A wire, or the abort; a wire that comes too late goes back to its pool. */
+function abortable(pool: WirePool, signal: AbortSignal | undefined): Promise<Wire> {
+  const wire = pool.acquire();
+  if (signal === undefined) return wire;
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      reject(signal.reason);
+      wire.then((late) => pool.release(late)).catch(() => {});
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    wire
+      .then((opened) => (signal.aborted ? undefined : resolve(opened)), reject)
+      .finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}
+
+/**
+ * End a blocked read through `CLIENT UNBLOCK`.
+ *
+ * The command may overtake the read on its way, so it is repeated until the read has ended; a server that does not
+ * react in time loses the connection.
+ */
+async function unblock(control: RedisLike, wire: Wire, isSettled: () => boolean): Promise<void> {
+  const deadline = AbortSignal.timeout(UNBLOCK_WITHIN);
+  const drop = (): void => {
+    if (!isSettled()) wire.close(new ConnectionLostError("a blocked read did not end when it was aborted"));
+  };
+  deadline.addEventListener("abort", drop);
+  if (wire.clientId === null || control.status !== "ready") return drop();
+  try {
+    for (let pause = 1; !isSettled() && !deadline.aborted; pause = Math.min(pause * 2, 50)) {
+      await control.call("client", ["UNBLOCK", wire.clientId]);
+      if (!isSettled()) await wait(pause);
+    }
+  } catch {
+    drop();
+  }
+}
