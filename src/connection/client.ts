@@ -181,7 +181,7 @@ export class Client {
         }
         if (error.prefix === "ASK" && result === refusal) {
           address = refusal.text.split(" ")[2]!;
-          payload = Buffer.concat([Buffer.from(ASKING), Buffer.from(payload as Buffer)]);
+          payload = Buffer.concat([ASKING, payload]);
           makeDecoder = () => new SequenceDecoder<unknown>([new ValuesDecoder(1), options.decoder()]);
         } else if (error.prefix === "MOVED") {
           await this.#refresh(key, refusal.text.split(" ")[2]!);
@@ -293,7 +293,7 @@ function refusalOf(result: unknown): ErrorReply | null {
 }
 
 const REDIRECTS: ReadonlySet<string> = new Set(["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"]);
-const ASKING = new Request().command(["ASKING"]).payload() as string;
+const ASKING = new Request().command(["ASKING"]).payload();
 
 /** Milliseconds to wait before try `attempt` + 1: 50 ms doubling to 2 s, with a random half. */
 function backoff(attempt: number): number {

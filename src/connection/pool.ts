@@ -33,7 +33,7 @@ export class WirePool {
    * An abort unblocks a blocked read; what has arrived by then is still the result.
    */
   async exchange<R>(
-    payload: string | Buffer,
+    payload: Buffer,
     decoder: Decoder<R>,
     silence: number = SILENCE,
     signal?: AbortSignal,

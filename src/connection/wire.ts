@@ -89,7 +89,7 @@ export class Wire {
    * then unknown.
    * @throws ProtocolError when the reply is not what the decoder expects; the connection is dropped.
    */
-  exchange<R>(payload: string | Buffer, decoder: Decoder<R>, silence: number = SILENCE): Promise<R> {
+  exchange<R>(payload: Buffer, decoder: Decoder<R>, silence: number = SILENCE): Promise<R> {
     if (this.#end !== null) return Promise.reject(this.#end);
     if (this.#exchange !== null)
       return Promise.reject(new ProtocolError("a wire carries one exchange at a time"));

@@ -58,7 +58,7 @@ class Batches {
   readonly ids: string[] = [];
   readonly #client: Client;
   readonly #key: string;
-  readonly #head: string;
+  readonly #head = new Request();
   readonly #headLength: number;
   #request = new Request();
   #size = 0;
@@ -67,7 +67,7 @@ class Batches {
   constructor(client: Client, key: string, head: readonly (string | number)[]) {
     this.#client = client;
     this.#key = key;
-    this.#head = Request.encode(head);
+    for (const arg of head) this.#head.arg(arg);
     this.#headLength = head.length;
   }
 
@@ -127,17 +127,18 @@ function encodeAt<T, I>(
   index: number,
   headers: Readonly<Record<string, string>> | undefined,
 ): FlatFields | Promise<FlatFields> {
-  const locate = (error: unknown): never => {
-    if (!(error instanceof InvalidArgumentError)) throw error;
-    const rule = `${error.rule} (value ${index} of addMany)`;
-    throw new InvalidArgumentError(error.argument, rule, error.value, { cause: error });
-  };
   try {
     const fields = payload.encode(value, headers);
-    return fields instanceof Promise ? fields.catch(locate) : fields;
+    return fields instanceof Promise ? fields.catch((error) => Promise.reject(located(error, index))) : fields;
   } catch (error) {
-    return locate(error);
+    throw located(error, index);
   }
+}
+
+function located(error: unknown, index: number): unknown {
+  if (!(error instanceof InvalidArgumentError)) return error;
+  const rule = `${error.rule} (value ${index} of addMany)`;
+  return new InvalidArgumentError(error.argument, rule, error.value, { cause: error });
 }
 
 function iterate<I>(values: Iterable<I> | AsyncIterable<I>): Iterator<I> | AsyncIterator<I> {

@@ -292,6 +292,12 @@ export function describe(value: unknown): string {
       if (Array.isArray(value)) return `an array of ${value.length}`;
       if (value instanceof Date)
         return Number.isNaN(value.getTime()) ? "an invalid Date" : value.toISOString();
-      return `an object${value.constructor && value.constructor !== Object ? ` of class ${value.constructor.name}` : ""}`;
+      return `an object${className(value)}`;
   }
+}
+
+/** By the prototype, since the value may have a `constructor` of its own: a field of that name. */
+function className(value: object): string {
+  const name: unknown = Object.getPrototypeOf(value)?.constructor?.name;
+  return typeof name === "string" && name !== "" && name !== "Object" ? ` of class ${name}` : "";
 }

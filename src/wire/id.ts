@@ -108,8 +108,8 @@ export function parseId(id: string): ParsedId {
  * @throws InvalidArgumentError when one is no id.
  */
 export function compareIds(a: string | { readonly id: string }, b: string | { readonly id: string }): number {
-  const [ms, sequence] = parts(typeof a === "string" ? a : a.id);
-  const [otherMs, otherSequence] = parts(typeof b === "string" ? b : b.id);
+  const [ms, sequence] = parts(typeof a === "string" ? a : a?.id);
+  const [otherMs, otherSequence] = parts(typeof b === "string" ? b : b?.id);
   return compareNumerals(ms, otherMs) || compareNumerals(sequence, otherSequence);
 }
 

@@ -193,6 +193,8 @@ export class StreamsDecoder<T, M> implements Decoder<MessageList<T, M>[] | Error
       this.#entries ??= this.#head(inbox);
       if (this.#entries === null) return false;
       if (!this.#entries.decode(inbox)) return false;
+      if (this.#entries.result() instanceof ErrorReply)
+        throw new ProtocolError("the server sent an error where a stream's entries must be");
       this.#entries = null;
       this.#left--;
     }

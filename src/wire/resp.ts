@@ -31,6 +31,7 @@ export const ARRAY = 42;
 /** What Redis itself refuses: `proto-max-bulk-len` of 512 MB, and arrays beyond a signed 32-bit count. */
 const MAX_BULK = 512 * 1024 * 1024;
 const MAX_ARRAY = 2 ** 31 - 1;
+const MAX_DIGITS = 10;
 const MAX_LINE = 64 * 1024;
 const MAX_DEPTH = 32;
 
@@ -42,6 +43,8 @@ const MAX_DEPTH = 32;
  */
 export class Request {
   #text = "";
+  /** Whether every text so far is ASCII, so that it can be copied instead of encoded. */
+  #isAscii = true;
   #parts: Buffer[] | null = null;
 
   /** Append one command. */
@@ -57,39 +60,39 @@ export class Request {
     return this;
   }
 
-  /** Append arguments that {@link Request.encode} made: what many commands have in common. */
-  encoded(args: string): this {
-    this.#text += args;
+  /** Append the arguments of another request: what many commands have in common. */
+  encoded(args: Request): this {
+    this.#text += args.#text;
+    this.#isAscii &&= args.#isAscii;
     return this;
   }
 
   /** Append one argument. */
   arg(arg: Argument): this {
     if (typeof arg === "string") {
-      this.#text += `$${Buffer.byteLength(arg)}\r\n${arg}\r\n`;
+      const length = Buffer.byteLength(arg);
+      if (length !== arg.length) this.#isAscii = false;
+      this.#text += `$${length}\r\n${arg}\r\n`;
     } else if (typeof arg === "number") {
       const text = String(arg);
       this.#text += `$${text.length}\r\n${text}\r\n`;
     } else {
       this.#text += `$${arg.byteLength}\r\n`;
       this.#parts ??= [];
-      this.#parts.push(Buffer.from(this.#text), Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength));
+      this.#parts.push(this.#bytes(), Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength));
       this.#text = "\r\n";
     }
     return this;
   }
 
-  /** Encode arguments once, for use in many commands. */
-  static encode(args: readonly (string | number)[]): string {
-    const request = new Request();
-    for (const arg of args) request.arg(arg);
-    return request.#text;
+  /** What goes to the socket. */
+  payload(): Buffer {
+    const rest = this.#bytes();
+    return this.#parts === null ? rest : Buffer.concat([...this.#parts, rest]);
   }
 
-  /** What goes to the socket: text where all of it is text, else bytes. */
-  payload(): string | Buffer {
-    if (this.#parts === null) return this.#text;
-    return Buffer.concat([...this.#parts, Buffer.from(this.#text)]);
+  #bytes(): Buffer {
+    return Buffer.from(this.#text, this.#isAscii ? "latin1" : "utf8");
   }
 }
 
@@ -210,7 +213,7 @@ export class Inbox {
       if (byte === CR) break;
       if (byte < 48 || byte > 57) throw new ProtocolError(`the server sent a length with byte ${byte} in it`);
       value = value * 10 + byte - 48;
-      if (value > MAX_ARRAY) throw absurd(value);
+      if (value > MAX_ARRAY || at - first > MAX_DIGITS) throw absurd(value);
     }
     if (at + 1 >= end) return INCOMPLETE;
     if (at === first || bytes[at + 1] !== LF) throw new ProtocolError("the server sent a malformed length");
@@ -226,10 +229,10 @@ export class Inbox {
     const type = bytes[at]!;
     if (type !== SIMPLE && type !== ERROR && type !== INTEGER) throw unexpected(type);
     const stop = bytes.indexOf(CR, at);
-    if (stop < 0 || stop + 1 >= end) {
-      if (end - at > MAX_LINE) throw new ProtocolError("the server sent a line without an end");
-      return null;
-    }
+    const isCut = stop < 0 || stop + 1 >= end;
+    // A line too long is refused whether or not its end is here, so that a cut makes no difference.
+    if ((isCut ? end - 1 : stop) - at > MAX_LINE) throw new ProtocolError("the server sent an endless line");
+    if (isCut) return null;
     if (bytes[stop + 1] !== LF) throw new ProtocolError("the server sent a malformed line");
     this.at = stop + 2;
     return bytes.toString("utf8", at + 1, stop);
@@ -325,7 +328,9 @@ function readValue(inbox: Inbox, depth: number): Value {
   }
   const line = inbox.line()!;
   if (type === ERROR) return new ErrorReply(line);
-  return type === INTEGER ? Number(line) : line;
+  if (type !== INTEGER) return line;
+  if (!/^[+-]?\d{1,20}$/.test(line)) throw new ProtocolError("the server sent a malformed number");
+  return Number(line);
 }
 
 /** Read a bulk's text of `length` bytes that is here, and its line end. */
