@@ -51,6 +51,8 @@ export { type AttributeName, type Attributes, attributeName } from "./containers
 export { Group, type GroupConsumer, type GroupKeys, type GroupStats, type GroupStreamStats, type HealthIssue, type HealthLimits, type MemberOptions } from "./containers/group.ts";
 export { ConsumerGroup, type ConsumerGroupConstructor, type GroupOverStreams } from "./containers/consumer-group.ts";
 export { type Bucket, type BucketOptions, type Row, type SeriesOverStreams, SeriesStream, TimeSeries, type TimeSeriesConstructor } from "./containers/time-series.ts";
-export type { ConsumerGroupFactory, Factories, StreamFactory, TimeSeriesFactory } from "./facade/factories.ts";
+export type { From, GroupSource } from "./flow/source.ts";
+export { Consumer, type ConsumerEvent, type ConsumerOptions } from "./flow/consumer.ts";
+export type { ConsumerFactory, ConsumerGroupFactory, Factories, StreamFactory, TimeSeriesFactory } from "./facade/factories.ts";
 export { Database } from "./facade/database.ts";
 export { ClusterDatabase } from "./facade/cluster-database.ts";

@@ -44,6 +44,8 @@ export interface ExchangeOptions<R> {
   readonly signal?: AbortSignal | undefined;
   /** Facts for an error. */
   readonly facts: ReplyErrorOptions;
+  /** Told of a lost connection before the next try. */
+  readonly onLost?: ((error: ConnectionLostError) => void) | undefined;
 }
 
 /** How long ending a connection waits for replies that are on their way, in milliseconds. */
@@ -175,6 +177,8 @@ export class Client {
         const refusal = refusalOf(result);
         if (refusal === null) return result as Exclude<R, ErrorReply>;
         const error = replyError(refusal.text, facts);
+        // The server gave a blocked read up: its stream was deleted, or it is no master any more. Asked again it says.
+        if (error.prefix === "UNBLOCKED" && redirects++ < MAX_REDIRECTS) continue;
         if (!this.isCluster || redirects++ >= MAX_REDIRECTS || !REDIRECTS.has(error.prefix)) {
           if (result !== refusal) return result as Exclude<R, ErrorReply>;
           throw error;
@@ -192,6 +196,7 @@ export class Client {
         if (!(error instanceof ConnectionLostError)) throw error;
         const isFinal = error.isSent ? !options.isRepeatable : !this.isCluster;
         if (isFinal || attempt >= this.#maxRetries || this.#isEnded) throw error;
+        options.onLost?.(error);
         address = undefined;
         await abortableWait(backoff(attempt), signal);
         if (this.isCluster) await this.#refresh(key);

@@ -42,8 +42,13 @@ export class WirePool {
     const reply = wire.exchange(payload, decoder, silence).finally(() => this.release(wire));
     if (signal === undefined) return reply;
     let isSettled = false;
+    let deadline: NodeJS.Timeout | undefined;
+    const drop = (): void => {
+      if (!isSettled) wire.close(new ConnectionLostError("a blocked read did not end when it was aborted"));
+    };
     const onAbort = (): void => {
-      unblock(this.control, wire, () => isSettled).catch(() => {});
+      deadline = setTimeout(drop, UNBLOCK_WITHIN);
+      unblock(this.control, wire, () => isSettled).catch(drop);
     };
     signal.addEventListener("abort", onAbort, { once: true });
     if (signal.aborted) onAbort();
@@ -53,6 +58,7 @@ export class WirePool {
       throw signal.aborted && error instanceof ConnectionLostError ? signal.reason : error;
     } finally {
       isSettled = true;
+      clearTimeout(deadline);
       signal.removeEventListener("abort", onAbort);
     }
   }
@@ -82,40 +88,39 @@ export class WirePool {
 }
 
 /** A wire, or the abort; a wire that comes too late goes back to its pool. */
-function abortable(pool: WirePool, signal: AbortSignal | undefined): Promise<Wire> {
+async function abortable(pool: WirePool, signal: AbortSignal | undefined): Promise<Wire> {
+  if (signal === undefined) return pool.acquire();
+  signal.throwIfAborted();
   const wire = pool.acquire();
-  if (signal === undefined) return wire;
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {
       reject(signal.reason);
       wire.then((late) => pool.release(late)).catch(() => {});
     };
     signal.addEventListener("abort", onAbort, { once: true });
-    wire
-      .then((opened) => (signal.aborted ? undefined : resolve(opened)), reject)
-      .finally(() => signal.removeEventListener("abort", onAbort));
+    // From here on the wire is either the caller's or, after an abort, the pool's; never both.
+    const settle = (then: () => void): void => {
+      signal.removeEventListener("abort", onAbort);
+      if (!signal.aborted) then();
+    };
+    wire.then(
+      (opened) => settle(() => resolve(opened)),
+      (error) => settle(() => reject(error)),
+    );
   });
 }
 
 /**
  * End a blocked read through `CLIENT UNBLOCK`.
  *
- * The command may overtake the read on its way, so it is repeated until the read has ended; a server that does not
- * react in time loses the connection.
+ * The command may overtake the read on its way, so it is repeated until the read has ended.
+ *
+ * @throws where the connection cannot say it, or may not.
  */
 async function unblock(control: RedisLike, wire: Wire, isSettled: () => boolean): Promise<void> {
-  const deadline = AbortSignal.timeout(UNBLOCK_WITHIN);
-  const drop = (): void => {
-    if (!isSettled()) wire.close(new ConnectionLostError("a blocked read did not end when it was aborted"));
-  };
-  deadline.addEventListener("abort", drop);
-  if (wire.clientId === null || control.status !== "ready") return drop();
-  try {
-    for (let pause = 1; !isSettled() && !deadline.aborted; pause = Math.min(pause * 2, 50)) {
-      await control.call("client", ["UNBLOCK", wire.clientId]);
-      if (!isSettled()) await wait(pause);
-    }
-  } catch {
-    drop();
+  if (wire.clientId === null || control.status !== "ready") throw new Error("nothing to unblock it by");
+  for (let pause = 1; !isSettled(); pause = Math.min(pause * 2, 50)) {
+    await control.call("client", ["UNBLOCK", wire.clientId]);
+    if (!isSettled()) await wait(pause);
   }
 }

@@ -36,6 +36,8 @@ export interface ReadPlan<T, M> {
   readonly signal: AbortSignal | undefined;
   /** Makes the list for a stream's messages. */
   readonly list: (key: string) => MessageList<T, M>;
+  /** Told of each lost connection before the next try. */
+  readonly onLost?: ((error: ConnectionLostError) => void) | undefined;
 }
 
 /**
@@ -95,8 +97,8 @@ async function collect<T, M>(lists: readonly MessageList<T, M>[]): Promise<Map<s
   return messages;
 }
 
-/** Read the keys of one slot: the lists that have entries. */
-async function readSlot<T, M>(
+/** Read keys of one slot: the lists that have entries, deleted ones among them. */
+export async function readSlot<T, M>(
   client: Client,
   plan: ReadPlan<T, M>,
   after: ReadonlyMap<string, string>,
@@ -118,6 +120,7 @@ async function readSlot<T, M>(
     } catch (error) {
       if (!(error instanceof ConnectionLostError) || !isNew || plan.noAck || losses++ >= MAX_RECOVERIES)
         throw error;
+      plan.onLost?.(error);
       lists = await recover(client, plan, positions, sent, signal);
     }
     if (group !== undefined && isNew) for (const list of lists) group.seen.set(list.stream, list.lastId!);
@@ -157,12 +160,13 @@ async function exchange<T, M>(
     silence: slice === undefined ? undefined : slice + MARGIN,
     signal: slice === undefined ? undefined : signal,
     facts: factsOf(plan, keys),
+    onLost: plan.onLost,
   });
   return lists.filter((list) => list.count > 0);
 }
 
 /** Replace `$` by the last id that the stream gave out, `0-0` where there is no stream yet. */
-async function pin(
+export async function pin(
   client: Client,
   after: ReadonlyMap<string, string>,
   signal: AbortSignal | undefined,

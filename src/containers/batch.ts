@@ -36,11 +36,11 @@ export async function addMany<T, I>(
     for (let index = 0; ; index++) {
       // A plain iterable is not awaited value by value: that would cost more than all the rest.
       const next = iterator.next();
-      const step = next instanceof Promise ? await next : (next as IteratorResult<I>);
+      const step = "then" in next ? await next : next;
       if (step.done) break;
       const encoded = encodeAt(payload, step.value, index, headers);
       const fields = encoded instanceof Promise ? await encoded : encoded;
-      batches.append(id === undefined ? "*" : toId(id(step.value, index), "add"), fields);
+      batches.append(id === undefined ? "*" : idAt(id(step.value, index), index), fields);
       if (batches.isFull) await batches.send();
     }
     isExhausted = true;
@@ -129,7 +129,9 @@ function encodeAt<T, I>(
 ): FlatFields | Promise<FlatFields> {
   try {
     const fields = payload.encode(value, headers);
-    return fields instanceof Promise ? fields.catch((error) => Promise.reject(located(error, index))) : fields;
+    return fields instanceof Promise
+      ? fields.catch((error) => Promise.reject(located(error, index)))
+      : fields;
   } catch (error) {
     throw located(error, index);
   }
@@ -139,6 +141,15 @@ function located(error: unknown, index: number): unknown {
   if (!(error instanceof InvalidArgumentError)) return error;
   const rule = `${error.rule} (value ${index} of addMany)`;
   return new InvalidArgumentError(error.argument, rule, error.value, { cause: error });
+}
+
+/** The id for one value; a refusal says which one it was. */
+function idAt(id: IdLike, index: number): string {
+  try {
+    return toId(id, "add");
+  } catch (error) {
+    throw located(error, index);
+  }
 }
 
 function iterate<I>(values: Iterable<I> | AsyncIterable<I>): Iterator<I> | AsyncIterator<I> {

@@ -10,7 +10,7 @@ import {
 } from "../wire/codec.ts";
 import type { GroupMessage } from "../wire/message.ts";
 import type { Attributes } from "./attributes.ts";
-import { Group, type GroupKeys, type MemberOptions } from "./group.ts";
+import { Group, type GroupKeys, type MemberOptions, readAll } from "./group.ts";
 import { GroupStream } from "./group-stream.ts";
 import type { GroupReadOptions } from "./read.ts";
 
@@ -43,7 +43,7 @@ export class GroupOverStreams<K extends string, T, I> extends Group<K, GroupStre
    */
   async read(options: GroupReadOptions = {}): Promise<{ [Key in K]?: GroupMessage<T>[] }> {
     const result: Record<string, GroupMessage<T>[]> = {};
-    for (const [key, messages] of await this.readAll<T>(options)) setOwn(result, key, messages);
+    for (const [key, messages] of await readAll<T>(this as never, options)) setOwn(result, key, messages);
     return result as { [Key in K]?: GroupMessage<T>[] };
   }
 

@@ -15,7 +15,7 @@ import {
   pendingSummary,
 } from "./pending.ts";
 import type { LazyList } from "./range.ts";
-import { afterId, type GroupReadOptions, groupId, readPlan } from "./read.ts";
+import { afterId, type GroupReadOptions, groupPlan, type Reading } from "./read.ts";
 import { Stream } from "./stream.ts";
 
 /** Options of {@link GroupStream.claim}. */
@@ -56,6 +56,13 @@ export interface Membership {
   readonly seen?: Map<string, string>;
 }
 
+let reach: (stream: GroupStream<unknown, never>) => Reading<GroupMessage<unknown>>;
+
+/** How to read a stream through its group. */
+export function groupStreamReading<T>(stream: GroupStream<T, never>): Reading<GroupMessage<T>> {
+  return reach(stream) as Reading<GroupMessage<T>>;
+}
+
 /**
  * A stream as one consumer of a group sees it: a {@link Stream} with pending entries.
  *
@@ -72,6 +79,15 @@ export interface Membership {
  * ```
  */
 export class GroupStream<T = TextRecord, I = TextInput> extends Stream<T, I> {
+  static {
+    reach = (stream) => ({
+      client: stream.client,
+      keys: [stream.key],
+      group: { ...stream.#reading, startOf: () => "0-0" },
+      list: () => stream.deliveredList(),
+    });
+  }
+
   /** Name of the group. */
   readonly group: string;
   /** Name of the consumer. */
@@ -191,18 +207,10 @@ export class GroupStream<T = TextRecord, I = TextInput> extends Stream<T, I> {
    * @see https://redis.io/docs/latest/commands/xreadgroup/
    */
   override async read(options: GroupReadOptions = {}): Promise<GroupMessage<T>[]> {
-    assertOptions("read", options, ["count", "block", "lastId", "signal", "noAck"]);
-    const { lastId = ">", noAck } = options;
-    assertOptionalBoolean("noAck", noAck);
-    const after = new Map([[this.key, groupId(lastId)]]);
+    const { lastId, ...plan } = groupPlan(options);
+    const after = new Map([[this.key, lastId]]);
     const list = () => this.deliveredList();
-    const messages = await read(this.client, {
-      after,
-      list,
-      noAck,
-      group: this.#reading,
-      ...readPlan(options),
-    });
+    const messages = await read(this.client, { after, list, group: this.#reading, ...plan });
     const own = messages.get(this.key) ?? [];
     return lastId === ">" ? own : this.counted(own);
   }

@@ -2,7 +2,7 @@ import { Client } from "../connection/client.ts";
 import type { RedisLike } from "../connection/driver.ts";
 import { type ReadingGroup, read } from "../connection/reader.ts";
 import { removeIdleConsumers } from "../connection/scripts.ts";
-import { assertName, assertOptionalBoolean, assertOptionalInteger, assertOptions } from "../ground/assert.ts";
+import { assertName, assertOptionalInteger, assertOptions } from "../ground/assert.ts";
 import { type Time, toMilliseconds } from "../ground/duration.ts";
 import {
   GroupExistsError,
@@ -16,7 +16,7 @@ import type { GroupMessage } from "../wire/message.ts";
 import { defineAttributes } from "./attributes.ts";
 import type { GroupStream } from "./group-stream.ts";
 import type { ConsumerInfo, StreamInfo } from "./info.ts";
-import { afterId, type GroupReadOptions, groupId, readPlan } from "./read.ts";
+import { afterId, type GroupReadOptions, groupPlan, type Reading } from "./read.ts";
 
 /** Keys of a group: one, a list (each begins at `0-0`), or a map of key to the id after which the group begins. */
 export type GroupKeys<K extends string> = K | readonly K[] | { readonly [Key in K]: IdLike };
@@ -89,8 +89,48 @@ export interface GroupConsumer {
   readonly streams: readonly string[];
 }
 
+let reach: (group: Group<string, GroupStream<unknown, never>>) => Reading<GroupMessage<unknown>>;
+
+/** How to read a group. */
+export function groupReading<T>(group: Group<string, GroupStream<T, never>>): Reading<GroupMessage<T>> {
+  return reach(group as never) as Reading<GroupMessage<T>>;
+}
+
+let readOf: (
+  group: Group<string, GroupStream<unknown, never>>,
+  options: GroupReadOptions,
+) => Promise<Map<string, GroupMessage<unknown>[]>>;
+
+/** Read all streams as the group's consumer; no protected method, whose name the attributes' type would not see. */
+export function readAll<T>(
+  group: Group<string, GroupStream<T, never>>,
+  options: GroupReadOptions,
+): Promise<Map<string, GroupMessage<T>[]>> {
+  return readOf(group as never, options) as Promise<Map<string, GroupMessage<T>[]>>;
+}
+
 /** What consumer groups and time series have in common: a group over many streams. */
 export abstract class Group<K extends string, S extends GroupStream<unknown, never>> {
+  static {
+    readOf = (group, options) => group.#readAll(options);
+    reach = (group) => {
+      const added = new Map<string, GroupStream<unknown, never>>();
+      const streamOf = (key: string): GroupStream<unknown, never> => {
+        const known = Object.hasOwn(group.streams, key) ? group.streams[key] : added.get(key);
+        if (known !== undefined) return known;
+        added.set(key, group.#makeStream(key));
+        return added.get(key)!;
+      };
+      const startOf = (key: string): string => group.#starts.get(key) ?? "0-0";
+      return {
+        client: group.#client,
+        keys: group.keys,
+        group: { ...group.#reading, startOf },
+        list: (key) => streamOf(key).deliveredList(),
+      };
+    };
+  }
+
   /** Name of the group. */
   readonly name: string;
   /** Keys of its streams, in the order given. */
@@ -101,6 +141,7 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
   readonly streams: Readonly<Record<K, S>>;
   readonly #client: Client;
   readonly #starts: ReadonlyMap<K, string>;
+  readonly #makeStream: (key: K) => S;
   readonly #reading: ReadingGroup;
 
   /** Subclasses give the streams' class. @internal */
@@ -123,6 +164,7 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
     const member = { group: name, consumer: this.consumerName, seen: this.#reading.seen };
     for (const key of this.keys) setOwn<S>(streams, key, makeStream(key, member));
     this.streams = streams;
+    this.#makeStream = (key) => makeStream(key, member);
     defineAttributes(this, streams);
   }
 
@@ -282,23 +324,18 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
     return [...new Set(Object.values<string[]>(removed).flat())].sort();
   }
 
-  /** Read all streams as this consumer. */
-  protected async readAll<T>(options: GroupReadOptions): Promise<Map<string, GroupMessage<T>[]>> {
-    assertOptions("read", options, ["count", "block", "lastId", "signal", "noAck"]);
-    const { lastId = ">", noAck } = options;
-    assertOptionalBoolean("noAck", noAck);
-    const id = groupId(lastId);
+  async #readAll(options: GroupReadOptions): Promise<Map<string, GroupMessage<unknown>[]>> {
+    const { lastId, ...plan } = groupPlan(options);
     const messages = await read<unknown, GroupMessage<unknown>>(this.#client, {
-      after: new Map(this.keys.map((key) => [key, id])),
+      after: new Map(this.keys.map((key) => [key, lastId])),
       list: (key) => this.streams[key as K].deliveredList(),
-      noAck,
       group: this.#reading,
-      ...readPlan(options),
+      ...plan,
     });
     if (lastId !== ">") {
       for (const [key, own] of messages) messages.set(key, await this.streams[key as K].counted(own));
     }
-    return messages as Map<string, GroupMessage<T>[]>;
+    return messages;
   }
 
   async #statsOf(key: K): Promise<GroupStreamStats> {

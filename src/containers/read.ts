@@ -1,7 +1,10 @@
-import { assertInteger, assertSignal } from "../ground/assert.ts";
+import type { Client } from "../connection/client.ts";
+import type { ReadingGroup } from "../connection/reader.ts";
+import { assertInteger, assertOptionalBoolean, assertOptions, assertSignal } from "../ground/assert.ts";
 import { type Time, toMilliseconds } from "../ground/duration.ts";
 import { InvalidArgumentError } from "../ground/errors.ts";
 import { type IdLike, toId } from "../wire/id.ts";
+import type { MessageList } from "../wire/message.ts";
 
 /** Options of {@link Stream.read}. */
 export interface ReadOptions {
@@ -19,14 +22,14 @@ export interface ReadOptions {
 export interface GroupReadOptions extends ReadOptions {
   /** Do not make the entries pending: a lost reply or a crash loses them. @defaultValue false */
   readonly noAck?: boolean;
-  /** `">"` for new entries; any id for this consumer's own pending entries after it. @defaultValue `">"` */
+  /** `">"` for new entries; any id for this consumer's own pending ones after it, at once. @defaultValue `">"` */
   readonly lastId?: IdLike;
 }
 
 /** The id after which a read goes on. */
 export function afterId(id: IdLike): string {
   const after = toId(id, "after");
-  if (after === "+") throw new InvalidArgumentError("lastId", "an id such as 1-1, 1 or $", id);
+  if (after === "+" || after === ">") throw new InvalidArgumentError("id", "an id such as 1-1, 1 or $", id);
   return after;
 }
 
@@ -39,12 +42,44 @@ export function readPlan(options: ReadOptions): {
   const { count, block, signal } = options;
   if (count !== undefined) assertInteger("count", count, 1);
   assertSignal(signal);
-  return { count, block: block === undefined ? undefined : toMilliseconds("block", block), signal };
+  return { count, block: block === undefined ? undefined : patience(block), signal };
+}
+
+/** Milliseconds of a wait: less than one is one, since 0 would be for ever. */
+function patience(block: Time): number {
+  const ms = toMilliseconds("block", block);
+  const isForever = typeof block === "number" ? block === 0 : Object.values(block).every((part) => !part);
+  return isForever ? 0 : Math.max(1, ms);
+}
+
+/** Check what all reads through a group share. */
+export function groupPlan(options: GroupReadOptions): ReturnType<typeof readPlan> & {
+  lastId: string;
+  noAck: boolean | undefined;
+} {
+  assertOptions("read", options, ["count", "block", "lastId", "signal", "noAck"]);
+  const { lastId = ">", noAck } = options;
+  assertOptionalBoolean("noAck", noAck);
+  const plan = { ...readPlan(options), lastId: groupId(lastId), noAck };
+  // The server never blocks where a consumer asks for what it holds already.
+  return plan.lastId === ">" ? plan : { ...plan, block: undefined };
 }
 
 /** The position of a group read: `>`, or an id. */
-export function groupId(id: IdLike): string {
+function groupId(id: IdLike): string {
   const after = toId(id, "after");
-  if (after === "+" || after === "$") throw new InvalidArgumentError("lastId", "> or an id such as 1-1", id);
+  if (after === "+" || after === "$") throw new InvalidArgumentError("id", "> or an id such as 1-1", id);
   return after;
+}
+
+/** What a consumer needs of a container. */
+export interface Reading<M> {
+  /** The connection. */
+  readonly client: Client;
+  /** Keys to read. */
+  readonly keys: readonly string[];
+  /** Through which group, and where it begins on a key. */
+  readonly group: (ReadingGroup & { readonly startOf: (key: string) => string }) | null;
+  /** A list for messages of a key, also of one that is not among `keys`. */
+  readonly list: (key: string) => MessageList<unknown, M>;
 }

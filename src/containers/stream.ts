@@ -30,7 +30,7 @@ import {
   type StreamInfo,
 } from "./info.ts";
 import { PAGE, Range, type RangeQuery, rangeQuery } from "./range.ts";
-import { afterId, type ReadOptions, readPlan } from "./read.ts";
+import { afterId, type Reading, type ReadOptions, readPlan } from "./read.ts";
 import { TRIM, type TrimOptions, trimArguments } from "./trim.ts";
 
 /** Options of {@link Stream.add}. */
@@ -41,6 +41,13 @@ export interface AddOptions extends TrimOptions {
   readonly noMkStream?: boolean;
   /** What travels beside the data. */
   readonly headers?: Readonly<Record<string, string>>;
+}
+
+let reach: (stream: Stream<unknown, never>) => Reading<Message<unknown>>;
+
+/** How to read a stream. */
+export function streamReading<T>(stream: Stream<T, never>): Reading<Message<T>> {
+  return reach(stream) as Reading<Message<T>>;
 }
 
 /**
@@ -59,6 +66,16 @@ export interface AddOptions extends TrimOptions {
  * @see https://redis.io/docs/latest/develop/data-types/streams/
  */
 export class Stream<T = TextRecord, I = TextInput> extends Container {
+  static {
+    reach = ({ key, client, payload }) => ({
+      client,
+      keys: [key],
+      group: null,
+      list: (of) =>
+        new MessageList(of, payload as Payload<unknown, never>, (...entry) => new Message(of, ...entry)),
+    });
+  }
+
   /** How its payloads are written and read. */
   protected readonly payload: Payload<T, I>;
 
@@ -171,7 +188,8 @@ export class Stream<T = TextRecord, I = TextInput> extends Container {
    */
   async read(options: ReadOptions = {}): Promise<Message<T>[]> {
     assertOptions("read", options, ["count", "block", "lastId", "signal"]);
-    const after = new Map([[this.key, afterId(options.lastId ?? "0-0")]]);
+    const { lastId = "0-0" } = options;
+    const after = new Map([[this.key, afterId(lastId)]]);
     const list = () => this.list((id, data, headers) => new Message(this.key, id, data, headers));
     const messages = await read(this.client, { after, list, ...readPlan(options) });
     return messages.get(this.key) ?? [];
@@ -200,7 +218,7 @@ export class Stream<T = TextRecord, I = TextInput> extends Container {
    * @returns how many were dropped.
    */
   async trim(bound: number | (TrimOptions & { readonly olderThan?: Time | Date })): Promise<number> {
-    const options = typeof bound === "number" ? { maxlen: bound } : bound;
+    const options = typeof bound === "number" ? { maxlen: bound } : (bound ?? {});
     assertOptions("trim", options, ["olderThan", ...TRIM]);
     const { olderThan, ...rest } = options as TrimOptions & { readonly olderThan?: Time | Date };
     const given = [options.maxlen, options.minid, olderThan].filter((one) => one !== undefined);

@@ -13,7 +13,7 @@ import {
 import { type IdLike, millisecondsOf, orderOf } from "../wire/id.ts";
 import type { GroupMessage, Message } from "../wire/message.ts";
 import type { Attributes } from "./attributes.ts";
-import { Group, type GroupKeys, type MemberOptions } from "./group.ts";
+import { Group, type GroupKeys, type MemberOptions, readAll } from "./group.ts";
 import { GroupStream } from "./group-stream.ts";
 import { PAGE, Range, type RangeQuery, rangeQuery } from "./range.ts";
 import type { GroupReadOptions } from "./read.ts";
@@ -102,7 +102,7 @@ export class SeriesOverStreams<K extends string, T, I> extends Group<K, SeriesSt
    * @throws NoSuchGroupError where the group is missing on a stream.
    */
   async read(options: GroupReadOptions = {}): Promise<GroupMessage<T>[]> {
-    const messages = await this.readAll<T>(options);
+    const messages = await readAll<T>(this as never, options);
     return [...messages.values()].flat().sort(compareMessages);
   }
 
@@ -234,7 +234,7 @@ function bucketsOf<T>(
   options: BucketOptions<T>,
 ): AsyncIterable<Bucket> {
   assertOptions("buckets", options, ["start", "stop", "every", "value", "empty"]);
-  const { start, stop, every, value, empty = false } = options;
+  const { start, stop, every, value, empty = false } = options ?? {};
   assertOptionalBoolean("empty", empty);
   if (typeof value !== "string" && typeof value !== "function") {
     throw new InvalidArgumentError("value", "a field's name or a function of the message", value);

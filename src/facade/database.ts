@@ -1,6 +1,7 @@
 import { Redis } from "ioredis";
 import { Client } from "../connection/client.ts";
 import {
+  type ConsumerFactory,
   type ConsumerGroupFactory,
   defineFactories,
   type Factories,
@@ -31,6 +32,8 @@ export class Database extends Redis implements Factories {
   declare readonly consumerGroup: ConsumerGroupFactory;
   /** Make a time series: `db.timeSeries("demo", ["s1", "s2"])`. */
   declare readonly timeSeries: TimeSeriesFactory;
+  /** Make a consumer: `for await (const m of db.consumer(["a", "b"], { follow: true }))`. */
+  declare readonly consumer: ConsumerFactory;
 
   static {
     defineFactories(Database.prototype);

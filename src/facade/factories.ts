@@ -3,7 +3,10 @@ import { ConsumerGroup } from "../containers/consumer-group.ts";
 import type { GroupKeys, MemberOptions } from "../containers/group.ts";
 import { Stream } from "../containers/stream.ts";
 import { TimeSeries } from "../containers/time-series.ts";
+import { Consumer, type ConsumerOptions } from "../flow/consumer.ts";
+import type { GroupSource } from "../flow/source.ts";
 import type { PayloadOptions, SchemaOptions, TextInput, TextRecord } from "../wire/codec.ts";
+import type { GroupMessage } from "../wire/message.ts";
 
 /** Makes a {@link Stream} of a database. */
 export interface StreamFactory {
@@ -45,6 +48,21 @@ export interface TimeSeriesFactory {
   ): TimeSeries<K, T, I>;
 }
 
+/** Makes a {@link Consumer} of a database. */
+export interface ConsumerFactory {
+  /** A consumer of a group, a time series, or one of their streams: new entries for its consumer. */
+  <T>(source: GroupSource<T>, options?: ConsumerOptions): Consumer<T, GroupMessage<T>>;
+  /** A consumer of a stream. */
+  <T>(source: Stream<T, never>, options?: ConsumerOptions): Consumer<T>;
+  /** A consumer of streams whose payloads a schema judges and types. */
+  <T, I>(keys: string | readonly string[], options: ConsumerOptions & SchemaOptions<T, I>): Consumer<T>;
+  /** A consumer of streams by their keys. */
+  <T = TextRecord, I = TextInput>(
+    keys: string | readonly string[],
+    options?: ConsumerOptions & PayloadOptions<T, I>,
+  ): Consumer<T>;
+}
+
 /** What a database makes, whether it is one server or a cluster. */
 export interface Factories {
   /** Make a stream; `db.stream`, in small, is ioredis's socket. */
@@ -53,6 +71,8 @@ export interface Factories {
   readonly consumerGroup: ConsumerGroupFactory;
   /** Make a time series. */
   readonly timeSeries: TimeSeriesFactory;
+  /** Make a consumer: an async iterator over streams or a group. */
+  readonly consumer: ConsumerFactory;
 }
 
 /** Give a class of connections the factories. */
@@ -66,6 +86,21 @@ export function defineFactories(prototype: RedisLike): void {
     },
     timeSeries(this: RedisLike, name: string, keys: GroupKeys<string>, options?: MemberOptions) {
       return new TimeSeries(this, name, keys, options);
+    },
+    consumer(
+      this: RedisLike,
+      source: string | readonly string[] | Stream | GroupSource<unknown>,
+      options: ConsumerOptions & PayloadOptions<unknown, unknown> = {},
+    ) {
+      if (typeof source !== "string" && !Array.isArray(source))
+        return new Consumer(source as Stream, options);
+      const { codec, schema, ...rest } = options;
+      const payload = { codec, schema } as PayloadOptions<unknown, unknown>;
+      const keys: readonly string[] = typeof source === "string" ? [source] : source;
+      return new Consumer(
+        keys.map((key) => new Stream(this, key, payload)),
+        rest,
+      );
     },
   };
   for (const [name, value] of Object.entries(factories)) {

@@ -18,13 +18,11 @@ const UNITS = ["years", "months", "weeks", "days", "hours", "minutes", "seconds"
  * @throws InvalidArgumentError for a negative, endless or empty time and for unknown units.
  */
 export function toMilliseconds(name: string, time: Time): number {
-  if (typeof time === "number") {
-    if (!Number.isFinite(time) || time < 0)
-      throw new InvalidArgumentError(name, "milliseconds of at least 0", time);
-    return Math.round(time);
-  }
-  assertDuration(name, time);
-  return Math.round(milliseconds(time));
+  if (typeof time !== "number") assertDuration(name, time);
+  const ms = typeof time === "number" ? time : milliseconds(time);
+  if (!(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER))
+    throw new InvalidArgumentError(name, "milliseconds of at least 0", time);
+  return Math.round(ms);
 }
 
 /** A grid of moments that follows the calendar in UTC: the buckets of a time series. */
@@ -46,8 +44,8 @@ const MONDAY = 4 * 86_400_000;
  * of both (`{ months: 1, days: 3 }`) is counted from 1970-01-01 by date-fns `add`, which clips to month ends.
  */
 export function calendar(name: string, every: Time): Calendar {
-  const months = typeof every === "number" ? 0 : (every.years ?? 0) * 12 + (every.months ?? 0);
-  if (months === 0) {
+  if (typeof every !== "number") assertDuration(name, every);
+  if (typeof every === "number" || !(every.years || every.months)) {
     const width = toMilliseconds(name, every);
     if (width < 1) throw new InvalidArgumentError(name, "at least 1 millisecond", every);
     return {
@@ -55,12 +53,10 @@ export function calendar(name: string, every: Time): Calendar {
       start: (index) => MONDAY + index * width,
     };
   }
-  assertDuration(name, every as Duration);
-  const duration = every as Duration;
-  const average = milliseconds(duration);
+  const average = milliseconds(every);
   const start = (index: number): number => {
     const times: Duration = {};
-    for (const unit of UNITS) if (duration[unit]) times[unit] = duration[unit] * index;
+    for (const unit of UNITS) if (every[unit]) times[unit] = every[unit] * index;
     return add(new UTCDate(0), times).getTime();
   };
   return {
@@ -78,9 +74,9 @@ function assertDuration(name: string, time: Duration): void {
   if (time === null || typeof time !== "object" || Array.isArray(time) || time instanceof Date) {
     throw new InvalidArgumentError(name, "milliseconds or a date-fns Duration", time);
   }
-  const units = Object.keys(time);
-  if (units.length === 0) throw new InvalidArgumentError(name, "a Duration with at least one unit", time);
-  for (const unit of units) {
+  if (!Object.values(time).some((value) => value !== undefined))
+    throw new InvalidArgumentError(name, "a Duration with at least one unit", time);
+  for (const unit of Object.keys(time)) {
     if (!(UNITS as readonly string[]).includes(unit)) {
       throw new InvalidArgumentError(`${name} unit`, `among ${UNITS.join(", ")}`, unit);
     }

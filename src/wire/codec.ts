@@ -115,7 +115,11 @@ export const pairs: Codec<
   name: "pairs",
   encode(value) {
     if (!Array.isArray(value)) throw new InvalidArgumentError("data", "a list of { name, value }", value);
-    return value.flatMap((pair) => text.encode({ [pair?.name]: pair?.value }));
+    return value.flatMap((pair, index) => {
+      if (typeof pair?.name !== "string")
+        throw new InvalidArgumentError(`data[${index}].name`, "a string", pair?.name);
+      return text.encode({ [pair.name]: pair.value });
+    });
   },
   decode: (fields) => fields.map(({ name, value }) => ({ name, value: value.toString() })),
 };

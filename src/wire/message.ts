@@ -145,7 +145,7 @@ export type MessageMaker<T, M> = {
 export class MessageList<T, M> {
   /** Whether the reader may give text records. */
   readonly takesText: boolean;
-  /** How many entries came in, decoded or not. */
+  /** How many entries came in, decoded or not, the deleted ones too. */
   count = 0;
   /** Id of the last entry that came in. */
   lastId: string | null = null;
@@ -165,20 +165,29 @@ export class MessageList<T, M> {
     this.takesText = payload.isPlainText;
   }
 
-  /** Take an entry whose fields are a text record already; `headers` is the reserved field's text. */
-  text(id: string, data: Record<string, string>, headers: string | null): void {
+  /**
+   * Take an entry whose fields are a text record already; `headers` is the reserved field's text.
+   *
+   * False, and nothing taken, where the headers do not decode: then {@link MessageList.fields} is to refuse the entry,
+   * with its bytes as they are stored.
+   */
+  text(id: string, data: Record<string, string>, headers: string | null): boolean {
+    let read = NO_HEADERS;
+    try {
+      if (headers !== null) read = decodeHeaders(headers);
+    } catch {
+      return false;
+    }
     this.count++;
     this.lastId = id;
-    if (headers === null) {
-      this.#messages.push(this.#make(id, data as T, NO_HEADERS));
-      return;
-    }
-    try {
-      this.#messages.push(this.#make(id, data as T, decodeHeaders(headers)));
-    } catch (error) {
-      const fields = Object.entries(data).map(([name, value]) => ({ name, value: Buffer.from(value) }));
-      this.#refuse(id, [...fields, { name: HEADERS_FIELD, value: Buffer.from(headers) }], error);
-    }
+    this.#messages.push(this.#make(id, data as T, read));
+    return true;
+  }
+
+  /** Take an entry that is pending but deleted from the stream: there is nothing left to give. */
+  deleted(id: string): void {
+    this.count++;
+    this.lastId = id;
   }
 
   /** Take an entry's raw fields; views into a buffer that may change after the call. */

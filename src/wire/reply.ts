@@ -95,11 +95,15 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
 
   /** The fast path: straight to a record of texts. False where the entry is cut. */
   #textEntry(inbox: Inbox): boolean {
+    const start = inbox.at;
     const id = this.#entryId(inbox);
     if (id === null) return false;
     const count = inbox.length(ARRAY);
     if (count === INCOMPLETE) return false;
-    if (count === NULL) return true;
+    if (count === NULL) {
+      this.#list.deleted(id);
+      return true;
+    }
     if (count % 2 !== 0) throw new ProtocolError(`the server sent an entry of ${count} names and values`);
     const record: Record<string, string> = {};
     let headers: string | null = null;
@@ -116,8 +120,9 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
       else if (name === "__proto__") setOwn(record, name, value);
       else record[name] = value;
     }
-    this.#list.text(id, record, headers);
-    return true;
+    if (this.#list.text(id, record, headers)) return true;
+    inbox.at = start;
+    return this.#rawEntry(inbox);
   }
 
   /** Every other codec: names and views of the values. False where the entry is cut. */
@@ -126,7 +131,10 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
     if (id === null) return false;
     const count = inbox.length(ARRAY);
     if (count === INCOMPLETE) return false;
-    if (count === NULL) return true;
+    if (count === NULL) {
+      this.#list.deleted(id);
+      return true;
+    }
     if (count % 2 !== 0) throw new ProtocolError(`the server sent an entry of ${count} names and values`);
     const fields: RawField[] = [];
     for (let position = 0; position < count; position += 2) {

@@ -213,7 +213,7 @@ export class Inbox {
       if (byte === CR) break;
       if (byte < 48 || byte > 57) throw new ProtocolError(`the server sent a length with byte ${byte} in it`);
       value = value * 10 + byte - 48;
-      if (value > MAX_ARRAY || at - first > MAX_DIGITS) throw absurd(value);
+      if (value > MAX_ARRAY || at - first >= MAX_DIGITS) throw absurd(value);
     }
     if (at + 1 >= end) return INCOMPLETE;
     if (at === first || bytes[at + 1] !== LF) throw new ProtocolError("the server sent a malformed length");

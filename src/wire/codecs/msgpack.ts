@@ -1,6 +1,15 @@
-import { pack, unpack } from "msgpackr";
+import { Packr } from "msgpackr";
 import { InvalidArgumentError } from "../../ground/errors.ts";
 import { type Codec, onlyField } from "../codec.ts";
+
+const packr = new Packr({
+  useRecords: false,
+  // What is decoded is a view of the connection's buffer; binary values must outlive it.
+  copyBuffers: true,
+  writeFunction: () => {
+    throw new TypeError("a function has no form in MessagePack");
+  },
+});
 
 /**
  * The value as MessagePack in one field, `msgpack`; `msgpackr` is an optional peer dependency.
@@ -21,11 +30,11 @@ export function msgpack<T = unknown>(): Codec<T> {
     name: "msgpack",
     encode(value) {
       try {
-        return ["msgpack", pack(value)];
+        return ["msgpack", packr.pack(value)];
       } catch (cause) {
         throw new InvalidArgumentError("data", "a value that MessagePack can hold", value, { cause });
       }
     },
-    decode: (fields) => unpack(onlyField(fields, "msgpack")) as T,
+    decode: (fields) => packr.unpack(onlyField(fields, "msgpack")) as T,
   };
 }
