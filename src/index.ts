@@ -35,7 +35,7 @@ export {
   WrongTypeError,
 } from "./ground/errors.ts";
 export { compareIds, type IdLike, type IdPosition, nextId, type ParsedId, parseId, previousId, toId } from "./wire/id.ts";
-export { type AnyCodec, bytes, type Codec, type FlatFields, json, type Pair, type PayloadOptions, pairs, type RawField, type SchemaOptions, structured, type TextInput, type TextRecord, text } from "./wire/codec.ts";
+export { type AnyCodec, bytes, type Codec, type FlatFields, type InputOf, json, type Pair, type PayloadOptions, pairs, type RawField, type SchemaOptions, structured, type TextInput, type TextRecord, text } from "./wire/codec.ts";
 export { type Delivery, GroupMessage, Message } from "./wire/message.ts";
 export type { RedisLike } from "./connection/driver.ts";
 export { Container } from "./containers/container.ts";
@@ -48,7 +48,8 @@ export { type AddOptions, Stream } from "./containers/stream.ts";
 export { PendingEntry, type PendingOptions, type PendingSummary } from "./containers/pending.ts";
 export { type Autoclaimed, type AutoclaimOptions, type ClaimOptions, GroupStream, type Membership } from "./containers/group-stream.ts";
 export { type AttributeName, type Attributes, attributeName } from "./containers/attributes.ts";
-export { Group, type GroupConsumer, type GroupKeys, type GroupStats, type GroupStreamStats, type HealthIssue, type HealthLimits, type MemberOptions } from "./containers/group.ts";
+export type { GroupKeys, KeyOf } from "./containers/group-keys.ts";
+export { Group, type GroupConsumer, type GroupStats, type GroupStreamStats, type HealthIssue, type HealthLimits, type MemberOptions } from "./containers/group.ts";
 export { ConsumerGroup, type ConsumerGroupConstructor, type GroupOverStreams } from "./containers/consumer-group.ts";
 export { type Bucket, type BucketOptions, type Row, type SeriesOverStreams, SeriesStream, TimeSeries, type TimeSeriesConstructor } from "./containers/time-series.ts";
 export type { From, GroupSource } from "./flow/source.ts";

@@ -9,20 +9,22 @@ import {
   replyError,
   WalrusError,
 } from "../ground/errors.ts";
+import { type Argument, type Decoder, ErrorReply, type Request } from "../wire/resp.ts";
+import { AskingDecoder, asking } from "./asking.ts";
+import { send } from "./command.ts";
 import {
-  type Argument,
-  type Decoder,
-  ErrorReply,
-  Request,
-  SequenceDecoder,
-  ValuesDecoder,
-} from "../wire/resp.ts";
-import {
-  addressParts,
+  breakOff,
+  causeOf,
   clusterReady,
+  databaseOf,
   dedicated,
+  dedicatedTo,
   type Endable,
   ended,
+  isClosing,
+  isGivenUp,
+  mapped,
+  networkError,
   nodeAt,
   type RedisLike,
 } from "./driver.ts";
@@ -61,10 +63,15 @@ export class Client {
 
   readonly #redis: Redis | Cluster;
   readonly #pools = new Map<string, WirePool>();
+  /** Ends what waits between two tries when the connection is given up. */
+  #over = new AbortController();
+  /** Everyone waits for a cluster's slots together. */
+  #ready: Promise<void> | null = null;
+  #isClosed = false;
 
   /** The one for this connection. */
   static of(redis: RedisLike): Client {
-    if (redis === null || typeof redis !== "object" || typeof redis.callBuffer !== "function") {
+    if (redis === null || typeof redis !== "object" || typeof redis.sendCommand !== "function") {
       throw new InvalidArgumentError("client", "an ioredis Redis or Cluster", redis);
     }
     let client = Client.#clients.get(redis);
@@ -77,7 +84,7 @@ export class Client {
 
   private constructor(redis: RedisLike) {
     this.#redis = redis as unknown as Redis | Cluster;
-    redis.on("end", () => this.close());
+    redis.on("end", () => this.close(this.#end()));
   }
 
   /** The prefix that ioredis puts before every key, and that wires put there themselves. */
@@ -112,24 +119,40 @@ export class Client {
 
   /** Send one command over the shared connection; texts come back as strings. */
   async command(name: string, args: Argument[], facts: ReplyErrorOptions): Promise<unknown> {
-    return this.#send("call", name, args, facts);
+    return this.#send(name, args, "utf8", facts);
   }
 
   /** Send one command over the shared connection; texts come back as bytes. */
   async commandBuffer(name: string, args: Argument[], facts: ReplyErrorOptions): Promise<unknown> {
-    return this.#send("callBuffer", name, args, facts);
+    return this.#send(name, args, null, facts);
   }
 
   async #send(
-    how: "call" | "callBuffer",
     name: string,
     args: Argument[],
+    encoding: "utf8" | null,
     facts: ReplyErrorOptions,
   ): Promise<unknown> {
     try {
-      return await (this.#redis as RedisLike)[how](name, args as (string | Buffer | number)[]);
+      return await this.#toMaster(() =>
+        send(this.#redis as unknown as RedisLike, this.keyPrefix, name, args, encoding),
+      );
     } catch (error) {
       throw this.#translate(error, { command: name.toUpperCase(), ...facts });
+    }
+  }
+
+  /** Send to masters, whatever `scaleReads` says: a replica may be behind what its caller has been told. */
+  #toMaster<R>(act: () => R): R {
+    if (!this.isCluster) return act();
+    const options = this.#redis.options as { scaleReads?: unknown };
+    const { scaleReads } = options;
+    // ioredis looks at it once, while the command is handed over.
+    options.scaleReads = "master";
+    try {
+      return act();
+    } finally {
+      options.scaleReads = scaleReads;
     }
   }
 
@@ -157,56 +180,54 @@ export class Client {
    * @throws ConnectionLostError, ClosedError, ReplyError and its kinds, or `signal.reason`.
    */
   async exchange<R>(options: ExchangeOptions<R>): Promise<Exclude<R, ErrorReply>> {
-    const { key, request, facts, signal } = options;
-    let payload = request.payload();
-    let makeDecoder: () => Decoder<unknown> = options.decoder;
-    let address: string | undefined;
+    const { key, decoder, facts, signal } = options;
+    const payload = options.request.payload();
+    let asked: string | null = null;
     let redirects = 0;
     for (let attempt = 0; ; attempt++) {
-      if (this.#isEnded) throw ended();
+      if (this.#isEnded) throw this.#end();
       signal?.throwIfAborted();
       try {
-        const pool = address === undefined ? await this.#poolOf(key) : this.#poolAt(address);
-        let result: unknown = await pool.exchange(payload, makeDecoder(), options.silence, signal);
-        if (address !== undefined) {
-          result = (result as unknown[])[1];
-          address = undefined;
-          payload = request.payload();
-          makeDecoder = options.decoder;
-        }
+        const pool = asked === null ? await this.#poolOf(key, signal) : this.#poolAt(asked);
+        const result =
+          asked === null
+            ? await pool.exchange(payload, decoder(), options.silence, signal)
+            : await pool.exchange(asking(payload), new AskingDecoder(decoder()), options.silence, signal);
+        asked = null;
         const refusal = refusalOf(result);
         if (refusal === null) return result as Exclude<R, ErrorReply>;
         const error = replyError(refusal.text, facts);
+        if (STALE.has(error.prefix)) pool.retire();
         // The server gave a blocked read up: its stream was deleted, or it is no master any more. Asked again it says.
-        if (error.prefix === "UNBLOCKED" && redirects++ < MAX_REDIRECTS) continue;
-        if (!this.isCluster || redirects++ >= MAX_REDIRECTS || !REDIRECTS.has(error.prefix)) {
+        const isPassing = error.prefix === "UNBLOCKED" || (this.isCluster && REDIRECTS.has(error.prefix));
+        if (!isPassing || redirects++ >= MAX_REDIRECTS) {
           if (result !== refusal) return result as Exclude<R, ErrorReply>;
           throw error;
         }
-        if (error.prefix === "ASK" && result === refusal) {
-          address = refusal.text.split(" ")[2]!;
-          payload = Buffer.concat([ASKING, payload]);
-          makeDecoder = () => new SequenceDecoder<unknown>([new ValuesDecoder(1), options.decoder()]);
-        } else if (error.prefix === "MOVED") {
-          await this.#refresh(key, refusal.text.split(" ")[2]!);
-        } else {
-          await wait(backoff(redirects), undefined, { signal });
-        }
+        const [, , target] = refusal.text.split(" ");
+        if (error.prefix === "ASK") asked = mapped(this.#redis as Cluster, target!);
+        else if (error.prefix === "MOVED") {
+          // Two nodes may send to each other until they agree.
+          if (redirects > 2) await this.#pause(redirects, signal);
+          await this.#refresh(key, signal, mapped(this.#redis as Cluster, target!));
+        } else if (error.prefix !== "UNBLOCKED") await this.#pause(redirects, signal);
       } catch (error) {
         if (!(error instanceof ConnectionLostError)) throw error;
         const isFinal = error.isSent ? !options.isRepeatable : !this.isCluster;
         if (isFinal || attempt >= this.#maxRetries || this.#isEnded) throw error;
         options.onLost?.(error);
-        address = undefined;
-        await abortableWait(backoff(attempt), signal);
-        if (this.isCluster) await this.#refresh(key);
+        asked = null;
+        await this.#pause(attempt, signal);
+        if (this.isCluster) await this.#refresh(key, signal);
       }
     }
   }
 
   /** Close every wire; whatever waits on one rejects with {@link ClosedError}. The connection itself is not touched. */
-  close(): void {
-    for (const pool of this.#pools.values()) pool.close(ended());
+  close(reason: WalrusError = ended()): void {
+    this.#over.abort(reason);
+    this.#over = new AbortController();
+    for (const pool of this.#pools.values()) pool.close(reason);
     this.#pools.clear();
   }
 
@@ -217,6 +238,7 @@ export class Client {
    */
   async end(): Promise<void> {
     const redis = this.#redis as unknown as Endable;
+    this.#isClosed = true;
     this.close();
     if (redis.status === "end") return;
     if (redis.status === "ready") {
@@ -225,34 +247,45 @@ export class Client {
       await Promise.race([redis.quit().catch(() => {}), patience]);
       timer.abort();
     }
-    redis.disconnect();
-    redis.stream?.destroy();
-    redis.flushQueue(ended());
+    const nodes = this.isCluster ? (this.#redis as Cluster).nodes("all") : [];
+    breakOff(redis);
+    for (const node of nodes) breakOff(node as unknown as Endable);
     if ((redis.status as string) !== "end") redis.setStatus("end");
   }
 
   /** The wires to the server that owns a key. */
-  async #poolOf(key: string): Promise<WirePool> {
-    if (!this.isCluster) return this.#poolAt("");
+  async #poolOf(key: string, signal: AbortSignal | undefined): Promise<WirePool> {
+    if (!this.isCluster) return this.#poolAt(String(databaseOf(this.#redis as Redis)));
     const cluster = this.#redis as Cluster;
-    if (cluster.status !== "ready") await clusterReady(cluster);
+    if (cluster.status !== "ready") {
+      this.#ready ??= clusterReady(cluster).finally(() => {
+        this.#ready = null;
+      });
+      await this.#unlessOver(this.#ready, signal);
+    }
     const owner = cluster.slots[calculateSlot(this.keyPrefix + key)]?.[0];
     if (owner === undefined)
-      throw new ConnectionLostError(`no node of the cluster owns the slot of ${JSON.stringify(key)}`);
+      throw new ConnectionLostError(`no node of the cluster owns the slot of ${JSON.stringify(key)}`, {
+        isSent: false,
+      });
     return this.#poolAt(owner);
   }
 
+  /** The wires to a node of a cluster, or to a database of the one server. */
   #poolAt(address: string): WirePool {
     let pool = this.#pools.get(address);
     if (pool === undefined) {
       if (this.isCluster) {
-        const node = nodeAt(this.#redis as Cluster, address);
-        pool = new WirePool(node as unknown as RedisLike, () =>
-          dedicated(nodeAt(this.#redis as Cluster, address), addressParts(address)),
-        );
+        const cluster = this.#redis as Cluster;
+        // Looked up each time: ioredis makes a node's connection anew when it was lost.
+        const control = () => nodeAt(cluster, address) as unknown as RedisLike | null;
+        pool = new WirePool(control, () => dedicatedTo(cluster, address));
       } else {
         const redis = this.#redis as Redis;
-        pool = new WirePool(redis as unknown as RedisLike, () => dedicated(redis, {}));
+        pool = new WirePool(
+          () => (redis.status === "ready" ? (redis as unknown as RedisLike) : null),
+          () => dedicated(redis, { db: Number(address) }),
+        );
       }
       this.#pools.set(address, pool);
     }
@@ -260,12 +293,36 @@ export class Client {
   }
 
   /** Learn the cluster's slots anew; `moved` is where the server says the key is. */
-  async #refresh(key: string, moved?: string): Promise<void> {
+  async #refresh(key: string, signal: AbortSignal | undefined, moved?: string): Promise<void> {
     const cluster = this.#redis as Cluster;
     const slot = calculateSlot(this.keyPrefix + key);
     const before = cluster.slots[slot]?.[0];
-    await new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()));
+    const refreshed = new Promise<void>((resolve) => cluster.refreshSlotsCache(() => resolve()));
+    await this.#unlessOver(refreshed, signal);
     if (moved !== undefined && cluster.slots[slot]?.[0] === before) cluster.slots[slot] = [moved];
+  }
+
+  /** Wait before the next try, with a random half; an abort or the end of the connection ends it. */
+  #pause(attempt: number, signal: AbortSignal | undefined): Promise<unknown> {
+    const over = this.#overOr(signal);
+    return wait(backoff(attempt), undefined, { signal: over }).catch(() => over.throwIfAborted());
+  }
+
+  /** The promise, or the abort, or the end of the connection. */
+  #unlessOver<R>(promise: Promise<R>, signal: AbortSignal | undefined): Promise<R> {
+    const over = this.#overOr(signal);
+    return new Promise((resolve, reject) => {
+      const onOver = (): void => reject(over.reason);
+      over.addEventListener("abort", onOver, { once: true });
+      if (over.aborted) onOver();
+      promise.then(resolve, reject).finally(() => over.removeEventListener("abort", onOver));
+    });
+  }
+
+  #overOr(signal: AbortSignal | undefined): AbortSignal {
+    return signal === undefined
+      ? AbortSignal.any([this.#over.signal])
+      : AbortSignal.any([this.#over.signal, signal]);
   }
 
   get #maxRetries(): number {
@@ -277,16 +334,25 @@ export class Client {
 
   /** Whether the owner has given the connection up; ioredis tells nobody when that is done while it reconnects. */
   get #isEnded(): boolean {
-    const redis = this.#redis as unknown as { status: string; manuallyClosing?: boolean };
-    return redis.status === "end" || redis.manuallyClosing === true;
+    return this.#redis.status === "end" || isClosing(this.#redis);
   }
 
   #translate(error: unknown, facts: ReplyErrorOptions): Error {
     if (!(error instanceof Error) || error instanceof WalrusError || error instanceof TypeError)
       return error as Error;
-    if (error.name === "ReplyError") return replyError(error.message, { ...facts, cause: error });
-    if (this.#isEnded) return ended(error);
-    return new ConnectionLostError(error.message, { cause: error });
+    if (error.name === "ReplyError") return replyError(error.message, { ...facts, cause: causeOf(error) });
+    if (this.#isEnded) return this.#end(error);
+    const network = networkError(this.#redis);
+    const reason = network === null ? error.message : `${error.message} (${network.message})`;
+    return new ConnectionLostError(reason, { cause: network ?? error });
+  }
+
+  /** Why nothing can be sent any more: the owner closed it, or ioredis gave up connecting. */
+  #end(cause?: Error): WalrusError {
+    const network = this.#isClosed || isClosing(this.#redis) ? null : networkError(this.#redis);
+    if (network === null && (this.#isClosed || !isGivenUp(this.#redis))) return ended(cause);
+    const reason = `no connection: ${network?.message ?? "it was closed and is not made anew"}`;
+    return new ConnectionLostError(reason, { cause: network ?? cause, isSent: false });
   }
 }
 
@@ -297,19 +363,12 @@ function refusalOf(result: unknown): ErrorReply | null {
   return result.every((reply) => reply instanceof ErrorReply) ? (result[0] as ErrorReply) : null;
 }
 
+/** Refusals that say that the connection leads to the wrong server, or to one that has no data yet. */
+const STALE: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "LOADING"]);
 const REDIRECTS: ReadonlySet<string> = new Set(["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"]);
-const ASKING = new Request().command(["ASKING"]).payload();
 
 /** Milliseconds to wait before try `attempt` + 1: 50 ms doubling to 2 s, with a random half. */
 function backoff(attempt: number): number {
   const most = Math.min(50 * 2 ** attempt, 2000);
   return most / 2 + (Math.random() * most) / 2;
-}
-
-async function abortableWait(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  try {
-    await wait(ms, undefined, signal ? { signal } : {});
-  } catch {
-    signal?.throwIfAborted();
-  }
 }

@@ -1,4 +1,4 @@
-import type { Cluster, Redis, RedisOptions } from "ioredis";
+import type { Cluster, Command, Redis, RedisOptions } from "ioredis";
 import { ClosedError, ConnectionLostError } from "../ground/errors.ts";
 
 /** What is asked of a connection: any `Redis` or `Cluster` of ioredis has it. */
@@ -7,8 +7,8 @@ export interface RedisLike {
   readonly status: string;
   /** Send any command. */
   call(command: string, args: (string | Buffer | number)[]): Promise<unknown>;
-  /** Send any command; texts of the reply as bytes. */
-  callBuffer(command: string, args: (string | Buffer | number)[]): Promise<unknown>;
+  /** Send a command that was made already. */
+  sendCommand(command: Command): unknown;
   /** Listen to an event of the connection. */
   on(event: string, listener: (...args: unknown[]) => void): unknown;
 }
@@ -17,15 +17,71 @@ export interface RedisLike {
 export interface Endable {
   readonly status: string;
   readonly stream?: { destroy(): void };
+  readonly connector?: { disconnectTimeout: number };
   quit(): Promise<unknown>;
   disconnect(): void;
   flushQueue(error: Error): void;
   setStatus(status: string): void;
 }
 
+/** Whether the owner has given the connection up; ioredis tells nobody when that is done while it reconnects. */
+export function isClosing(redis: object): boolean {
+  return (redis as { manuallyClosing?: boolean }).manuallyClosing === true;
+}
+
+/** What the network said of the last socket, where it failed. */
+export function networkError(redis: object): Error | null {
+  return (redis as { stream?: { errored?: Error | null } }).stream?.errored ?? null;
+}
+
 /** The owner has closed the connection. */
 export function ended(cause?: Error): ClosedError {
   return new ClosedError("the connection was closed by its owner", cause ? { cause } : {});
+}
+
+/** Break a connection off: its socket is not waited for, and commands without an answer reject. */
+export function breakOff(redis: Endable): void {
+  // ioredis would keep a timer for a socket that does not close, also for one that has.
+  if (redis.connector) redis.connector.disconnectTimeout = 0;
+  redis.disconnect();
+  redis.stream?.destroy();
+  redis.flushQueue(ended());
+}
+
+/** Whether ioredis has ended a connection because it could not be kept up, not because it was told to. */
+export function isGivenUp(redis: Redis | Cluster): boolean {
+  const { status, options, retryAttempts } = redis as unknown as GivenUp;
+  const strategy = "clusterRetryStrategy" in options ? options.clusterRetryStrategy : options.retryStrategy;
+  return status === "end" && (typeof strategy !== "function" || retryAttempts > 0);
+}
+
+/** What ioredis has for connecting again, though its types leave it out. */
+interface GivenUp {
+  readonly status: string;
+  readonly options: { readonly retryStrategy?: unknown; readonly clusterRetryStrategy?: unknown };
+  /** How often it has tried since it was ready last. */
+  readonly retryAttempts: number;
+}
+
+/** The database that a connection is in, or was in before it was lost: ioredis chooses it again. */
+export function databaseOf(redis: Redis): number {
+  const { condition, prevCondition } = redis as unknown as Conditions;
+  return (prevCondition ?? condition)?.select ?? redis.options.db ?? 0;
+}
+
+/** What ioredis keeps of a connection's state, though its types leave it out. */
+interface Conditions {
+  readonly condition?: { readonly select?: number } | null;
+  readonly prevCondition?: { readonly select?: number } | null;
+}
+
+/** What caused an error, without the password that ioredis leaves in it: the arguments of the login. */
+export function causeOf(error: Error): Error {
+  const { command } = error as { command?: { name?: string } };
+  if (command === undefined || !/^(auth|hello)$/i.test(command.name ?? "")) return error;
+  const cause = new Error(error.message);
+  cause.name = error.name;
+  return cause;
 }
 
 /** A connection for one wire, by the options of another. */
@@ -35,7 +91,7 @@ export function dedicated(redis: Redis, address: Partial<RedisOptions>): Redis {
     replyMapping: undefined,
     lazyConnect: true,
     disableClientInfo: true,
-    db: redis.condition?.select ?? redis.options.db ?? 0,
+    db: databaseOf(redis),
     keyPrefix: "",
     enableOfflineQueue: true,
     enableAutoPipelining: false,
@@ -44,6 +100,7 @@ export function dedicated(redis: Redis, address: Partial<RedisOptions>): Redis {
     commandTimeout: undefined,
     blockingTimeout: undefined,
     socketTimeout: undefined,
+    disconnectTimeout: 0,
     scripts: undefined,
     monitor: false,
     readOnly: false,
@@ -51,16 +108,32 @@ export function dedicated(redis: Redis, address: Partial<RedisOptions>): Redis {
   } as RedisOptions) as Redis;
 }
 
-/** The connection of a cluster to the node at `host:port`; any other where it does not know that one yet. */
-export function nodeAt(cluster: Cluster, address: string): Redis {
-  const nodes = cluster.nodes("all");
-  const node = nodes.find(({ options }) => `${options.host}:${options.port}` === address) ?? nodes[0];
-  if (node === undefined) throw new ConnectionLostError("the cluster has no node");
-  return node;
+/** The connection of a cluster to the node at `host:port`; `null` where it has none. */
+export function nodeAt(cluster: Cluster, address: string): Redis | null {
+  return cluster.nodes("all").find(({ options }) => `${options.host}:${options.port}` === address) ?? null;
+}
+
+/** A connection for one wire to the node at `host:port`, by the options of another node where that one is new. */
+export function dedicatedTo(cluster: Cluster, address: string): Redis {
+  const node = nodeAt(cluster, address) ?? cluster.nodes("all")[0];
+  if (node === undefined) throw new ConnectionLostError("the cluster has no node", { isSent: false });
+  // One attempt: by the next one the slot may have another owner.
+  return dedicated(node, { ...addressParts(address), retryStrategy: () => null });
+}
+
+/** Where a redirection leads, by the cluster's `natMap`. */
+export function mapped(cluster: Cluster, address: string): string {
+  const { host, port } = (cluster as unknown as NatMapper).natMapper(address);
+  return `${host}:${port}`;
+}
+
+/** What ioredis has for mapping addresses, though its types leave it out. */
+interface NatMapper {
+  natMapper(address: string): { host: string; port: number };
 }
 
 /** Take `host:port` apart. */
-export function addressParts(address: string): { host: string; port: number } {
+function addressParts(address: string): { host: string; port: number } {
   const colon = address.lastIndexOf(":");
   return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)) };
 }
@@ -70,19 +143,27 @@ export async function clusterReady(cluster: Cluster): Promise<void> {
   if (cluster.status === "end") throw ended();
   if (cluster.status === "wait") {
     await cluster.connect().catch((cause: Error) => {
-      throw new ConnectionLostError(cause.message, { cause });
+      throw new ConnectionLostError(cause.message, { cause, isSent: false });
     });
     return;
   }
   await new Promise<void>((resolve, reject) => {
     const onReady = (): void => settle(resolve);
-    const onEnd = (): void => settle(() => reject(new ConnectionLostError("the cluster gave no connection")));
+    const onEnd = (): void =>
+      settle(() => reject(new ConnectionLostError("the cluster gave no connection", { isSent: false })));
+    // Disconnected by its owner while it reconnects, it ends without saying so; else it goes on trying.
+    const onDisconnecting = (): void => {
+      if ((cluster as unknown as { manuallyClosing?: boolean }).manuallyClosing)
+        settle(() => reject(ended()));
+    };
     const settle = (then: () => void): void => {
       cluster.off("ready", onReady);
       cluster.off("end", onEnd);
+      cluster.off("disconnecting", onDisconnecting);
       then();
     };
     cluster.on("ready", onReady);
     cluster.on("end", onEnd);
+    cluster.on("disconnecting", onDisconnecting);
   });
 }

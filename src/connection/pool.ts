@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Redis } from "ioredis";
 import { ConnectionLostError, type WalrusError } from "../ground/errors.ts";
@@ -15,11 +16,12 @@ export class WirePool {
   readonly #idle: Wire[] = [];
   readonly #all = new Set<Wire>();
   readonly #closing = new AbortController();
-  readonly control: RedisLike;
+  readonly #control: () => RedisLike | null;
 
-  constructor(control: RedisLike, connect: () => Redis) {
-    this.control = control;
+  constructor(control: () => RedisLike | null, connect: () => Redis) {
+    this.#control = control;
     this.#connect = connect;
+    setMaxListeners(0, this.#closing.signal);
   }
 
   /** How many wires are open. */
@@ -36,8 +38,10 @@ export class WirePool {
     payload: Buffer,
     decoder: Decoder<R>,
     silence: number = SILENCE,
-    signal?: AbortSignal,
+    shared?: AbortSignal,
   ): Promise<R> {
+    // Many reads may share a signal, and many listeners on one make Node.js warn.
+    const signal = shared && AbortSignal.any([shared]);
     const wire = await abortable(this, signal);
     const reply = wire.exchange(payload, decoder, silence).finally(() => this.release(wire));
     if (signal === undefined) return reply;
@@ -48,7 +52,7 @@ export class WirePool {
     };
     const onAbort = (): void => {
       deadline = setTimeout(drop, UNBLOCK_WITHIN);
-      unblock(this.control, wire, () => isSettled).catch(drop);
+      unblock(this.#control(), wire, () => isSettled).catch(drop);
     };
     signal.addEventListener("abort", onAbort, { once: true });
     if (signal.aborted) onAbort();
@@ -80,6 +84,12 @@ export class WirePool {
     else this.#idle.push(wire);
   }
 
+  /** Close the idle wires: the next exchange connects anew, perhaps to another server. */
+  retire(): void {
+    for (const wire of this.#idle.splice(0)) wire.close();
+  }
+
+  /** Close all wires; what waits on one rejects with `reason`. */
   close(reason: WalrusError): void {
     this.#closing.abort(reason);
     for (const wire of this.#all) wire.close(reason);
@@ -117,10 +127,14 @@ async function abortable(pool: WirePool, signal: AbortSignal | undefined): Promi
  *
  * @throws where the connection cannot say it, or may not.
  */
-async function unblock(control: RedisLike, wire: Wire, isSettled: () => boolean): Promise<void> {
-  if (wire.clientId === null || control.status !== "ready") throw new Error("nothing to unblock it by");
+async function unblock(control: RedisLike | null, wire: Wire, isSettled: () => boolean): Promise<void> {
+  if (wire.clientId === null || !control || !USABLE.has(control.status))
+    throw new Error("nothing to unblock it by");
   for (let pause = 1; !isSettled(); pause = Math.min(pause * 2, 50)) {
     await control.call("client", ["UNBLOCK", wire.clientId]);
     if (!isSettled()) await wait(pause);
   }
 }
+
+/** Where a command would go out soon; a cluster connects to a node when the first one is sent. */
+const USABLE: ReadonlySet<string> = new Set(["ready", "wait", "connecting", "connect"]);

@@ -1,4 +1,11 @@
-import { ConnectionLostError, DecodeError, type ReplyErrorOptions, replyError } from "../ground/errors.ts";
+import { setMaxListeners } from "node:events";
+import {
+  ConnectionLostError,
+  DecodeError,
+  ReplyError,
+  type ReplyErrorOptions,
+  replyError,
+} from "../ground/errors.ts";
 import type { MessageList } from "../wire/message.ts";
 import { EntriesDecoder, StreamsDecoder } from "../wire/reply.ts";
 import { ErrorReply, Request, SequenceDecoder, type Value, ValuesDecoder } from "../wire/resp.ts";
@@ -16,8 +23,13 @@ export interface ReadingGroup {
   readonly name: string;
   /** Name of the consumer. */
   readonly consumer: string;
-  /** Last id this consumer was given, by key: what is pending beyond it came in a reply that was lost. */
+  /**
+   * Last id this consumer was given since the cursor was set, by key: what is pending beyond it came in a reply that
+   * was lost.
+   */
   readonly seen: Map<string, string>;
+  /** When a read was sent whose reply never came, by key, until what it may have brought is looked for. */
+  doubts?: Map<string, number>;
 }
 
 /** One read of `XREAD` or `XREADGROUP`, checked already. */
@@ -38,6 +50,8 @@ export interface ReadPlan<T, M> {
   readonly list: (key: string) => MessageList<T, M>;
   /** Told of each lost connection before the next try. */
   readonly onLost?: ((error: ConnectionLostError) => void) | undefined;
+  /** False where the caller itself tries again after a lost connection. @defaultValue true */
+  readonly isPatient?: boolean | undefined;
 }
 
 /**
@@ -54,6 +68,7 @@ export async function read<T, M>(client: Client, plan: ReadPlan<T, M>): Promise<
   if (slots.length === 1) return collect(await readSlot(client, plan, plan.after, plan.signal));
   const enough = new AbortController();
   const signal = plan.signal ? AbortSignal.any([plan.signal, enough.signal]) : enough.signal;
+  setMaxListeners(0, signal); // One listener for each slot.
   const outcomes = await Promise.allSettled(
     slots.map(async (keys) => {
       let lists: MessageList<T, M>[] = [];
@@ -105,29 +120,56 @@ export async function readSlot<T, M>(
   signal: AbortSignal | undefined,
 ): Promise<MessageList<T, M>[]> {
   signal?.throwIfAborted();
-  const { block, group } = plan;
+  const { block, group, noAck, isPatient = true } = plan;
   const positions = await pin(client, after, signal);
-  const isNew = group !== undefined && [...positions.values()].includes(">");
+  const news = group === undefined ? [] : [...positions.keys()].filter((key) => positions.get(key) === ">");
+  const isGuarded = news.length > 0 && !noAck;
   const start = performance.now();
   for (let losses = 0; ; ) {
     const left = block === undefined ? 0 : block === 0 ? SLICE : Math.ceil(start + block - performance.now());
     const slice = block === undefined ? undefined : Math.max(1, Math.min(SLICE, left));
     const sent = performance.now();
     let lists: MessageList<T, M>[];
+    let isRecovery = false;
     try {
-      lists = await exchange(client, plan, positions, slice, !isNew, signal);
-      losses = 0;
+      if (isGuarded) {
+        const doubted = news.filter((key) => group!.doubts?.has(key));
+        isRecovery = doubted.length > 0;
+        lists = isRecovery ? await recover(client, plan, doubted, signal) : [];
+      } else lists = [];
+      if (!isRecovery) {
+        lists = await exchange(client, plan, positions, slice, isPatient && news.length === 0, signal);
+        losses = 0;
+      }
     } catch (error) {
-      if (!(error instanceof ConnectionLostError) || !isNew || plan.noAck || losses++ >= MAX_RECOVERIES)
-        throw error;
+      // Whoever reads next with this group looks for what the reply may have brought.
+      if (isGuarded && !isRecovery && isInDoubt(error)) doubt(group!, news, sent);
+      const isOver = !isPatient || losses++ >= MAX_RECOVERIES;
+      if (!(error instanceof ConnectionLostError) || !isGuarded || isOver) throw error;
       plan.onLost?.(error);
-      lists = await recover(client, plan, positions, sent, signal);
+      continue;
     }
-    if (group !== undefined && isNew) for (const list of lists) group.seen.set(list.stream, list.lastId!);
+    if (group !== undefined) {
+      for (const list of lists)
+        if (positions.get(list.stream) === ">") group.seen.set(list.stream, list.lastId!);
+    }
     if (lists.length > 0) return lists;
+    if (isRecovery) continue;
     if (block === undefined || (block > 0 && performance.now() >= start + block)) return [];
     signal?.throwIfAborted();
   }
+}
+
+/** Whether a read may have been carried out that failed so: the server did not refuse it. */
+function isInDoubt(error: unknown): boolean {
+  if (error instanceof ReplyError) return false;
+  return !(error instanceof ConnectionLostError) || error.isSent;
+}
+
+/** Remember that a read's reply never came; the earliest such time counts. */
+function doubt(group: ReadingGroup, keys: readonly string[], sent: number): void {
+  group.doubts ??= new Map();
+  for (const key of keys) if (!group.doubts.has(key)) group.doubts.set(key, sent);
 }
 
 /** How often in a row one read recovers from a lost connection. */
@@ -180,6 +222,7 @@ export async function pin(
     request,
     decoder: () => new ValuesDecoder(keys.length),
     isRepeatable: true,
+    signal,
     facts: { command: "XINFO", streams: keys },
   });
   signal?.throwIfAborted();
@@ -208,14 +251,13 @@ function lastGenerated(reply: Value, stream: string): string {
 async function recover<T, M>(
   client: Client,
   plan: ReadPlan<T, M>,
-  after: ReadonlyMap<string, string>,
-  sent: number,
+  keys: readonly string[],
   signal: AbortSignal | undefined,
 ): Promise<MessageList<T, M>[]> {
-  const { name, consumer, seen } = plan.group!;
+  const { name, consumer, seen, doubts } = plan.group!;
   const lists: MessageList<T, M>[] = [];
-  for (const [key, id] of after) {
-    if (id !== ">") continue;
+  for (const key of keys) {
+    const sent = doubts!.get(key)!;
     const facts: ReplyErrorOptions = { command: "XPENDING", stream: key, group: name };
     const lost: string[] = [];
     let start = seen.has(key) ? `(${seen.get(key)}` : "-";
@@ -234,13 +276,15 @@ async function recover<T, M>(
         request,
         decoder: () => new ValuesDecoder(1),
         isRepeatable: true,
+        signal,
         facts,
       });
       if (page instanceof ErrorReply) throw replyError(page.text, facts);
       const elapsed = performance.now() - sent;
       const entries = page as unknown as [id: string, consumer: string, idle: number, deliveries: number][];
       for (const [entry, , idle, deliveries] of entries)
-        if (deliveries === 1 && idle <= elapsed) lost.push(entry);
+        // The server's idle time is a difference of whole milliseconds, so it may be one too long.
+        if (deliveries === 1 && idle <= elapsed + 1) lost.push(entry);
       if (entries.length < PAGE) break;
       start = `(${entries.at(-1)![0]}`;
     }
@@ -254,10 +298,11 @@ async function recover<T, M>(
         list = plan.list(key);
         return new SequenceDecoder(ids.map(() => new EntriesDecoder(list)));
       };
-      await client.exchange({ key, request, decoder, isRepeatable: true, facts });
+      await client.exchange({ key, request, decoder, isRepeatable: true, signal, facts });
       if (list.count > 0) lists.push(list);
     }
   }
+  for (const key of keys) doubts!.delete(key);
   return lists;
 }
 

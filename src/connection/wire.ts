@@ -8,6 +8,7 @@ import {
   type WalrusError,
 } from "../ground/errors.ts";
 import { type Decoder, Inbox } from "../wire/resp.ts";
+import { causeOf } from "./driver.ts";
 
 /** How long a server may be silent, in milliseconds, while a reply is due that it need not wait for. */
 export const SILENCE = 10_000;
@@ -63,12 +64,16 @@ export class Wire {
    */
   static async open(redis: Redis, onClose: (wire: Wire) => void, signal: AbortSignal): Promise<Wire> {
     await connected(redis, signal);
+    const onAbort = (): void => abandon(redis);
+    signal.addEventListener("abort", onAbort);
     // The answer also says that nothing of ioredis's own is outstanding on this socket.
-    const clientId = await raceEnd(redis, redis.client("ID")).catch((error: Error) => {
-      if (error.name === "ReplyError") return null;
-      abandon(redis);
-      throw error;
-    });
+    const clientId = await raceEnd(redis, redis.client("ID"))
+      .catch((error: Error) => {
+        if (error.name === "ReplyError") return null;
+        abandon(redis);
+        throw signal.aborted ? signal.reason : error;
+      })
+      .finally(() => signal.removeEventListener("abort", onAbort));
     if (signal.aborted || redis.status !== "ready") {
       abandon(redis);
       throw signal.aborted ? signal.reason : new ConnectionLostError("the connection was closed");
@@ -177,23 +182,31 @@ async function connected(redis: Redis, signal: AbortSignal): Promise<void> {
     [resolve, reject] = settle;
   });
   const giveUp = (): void => reject(new ConnectionLostError(lost(redis, cause), { cause, isSent: false }));
+  const fail = (): void => {
+    failures++;
+    if (maxRetriesPerRequest !== null && failures > maxRetriesPerRequest) giveUp();
+  };
   // ioredis bounds the TCP connect only: a frozen server would accept and then never answer the login.
   const patience = setTimeout(() => {
+    if (connectTimeout === 0) return;
     cause = new Error(`no answer within ${connectTimeout} ms`);
-    (redis.stream as Socket | undefined)?.destroy();
+    const socket = redis.stream as Socket | undefined;
+    if (socket?.destroyed === false) {
+      socket.destroy();
+    } else if (redis.status === "connecting") {
+      fail(); // There is no socket yet: no sentinel tells where the master is.
+      patience.refresh();
+    }
   }, connectTimeout);
   const listeners: Record<string, (error: Error) => void> = {
     ready: resolve,
     end: giveUp,
     connecting: () => patience.refresh(),
-    close: () => {
-      failures++;
-      if (maxRetriesPerRequest !== null && failures > maxRetriesPerRequest) giveUp();
-    },
+    close: fail,
     error: (error) => {
       cause = error;
       if (error.name !== "ReplyError") return;
-      const refusal = replyError(error.message, { cause: error, command: "AUTH" });
+      const refusal = replyError(error.message, { cause: causeOf(error), command: "AUTH" });
       if (!refusal.retriable && refusal.prefix !== "ERR") reject(refusal);
     },
   };

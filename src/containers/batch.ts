@@ -17,12 +17,12 @@ export interface AddManyOptions<I> extends TrimOptions {
 }
 
 /** Append many entries to one stream, a batch a round trip; the next is encoded while one is under way. */
-export async function addMany<T, I>(
+export async function addMany<T, I, V extends I>(
   client: Client,
   key: string,
   payload: Payload<T, I>,
-  values: Iterable<I> | AsyncIterable<I>,
-  options: AddManyOptions<I>,
+  values: Iterable<V> | AsyncIterable<V>,
+  options: AddManyOptions<V>,
 ): Promise<string[]> {
   assertOptions("addMany", options, ["id", "headers", ...TRIM]);
   const { id, headers } = options;
@@ -109,7 +109,7 @@ class Batches {
       replies = await this.#client.exchange({ key: this.#key, request, decoder, isRepeatable: false, facts });
     } catch (error) {
       if (!(error instanceof ConnectionLostError)) throw error;
-      throw new ConnectionLostError(error.message, { cause: error, ids: this.ids });
+      throw new ConnectionLostError(error.message, { cause: error, ids: this.ids, isSent: error.isSent });
     }
     let refusal: ErrorReply | null = null;
     for (const reply of replies) {

@@ -2,15 +2,16 @@ import type { RedisLike } from "../connection/driver.ts";
 import { assertName, assertOptions } from "../ground/assert.ts";
 import { printable } from "../ground/display.ts";
 import {
+  type InputOf,
   type PayloadOptions,
   type SchemaOptions,
   setOwn,
-  type TextInput,
   type TextRecord,
 } from "../wire/codec.ts";
 import type { GroupMessage } from "../wire/message.ts";
 import type { Attributes } from "./attributes.ts";
-import { Group, type GroupKeys, type MemberOptions, readAll } from "./group.ts";
+import { Group, type MemberOptions, readAll } from "./group.ts";
+import type { GroupKeys, KeyOf } from "./group-keys.ts";
 import { GroupStream } from "./group-stream.ts";
 import type { GroupReadOptions } from "./read.ts";
 
@@ -28,7 +29,12 @@ export class GroupOverStreams<K extends string, T, I> extends Group<K, GroupStre
     assertOptions("consumerGroup", options, ["consumer", "codec", "schema"]);
     const { consumer, ...payload } = options;
     super(redis, name, keys, consumer, (key, member) => new GroupStream<T, I>(redis, key, member, payload));
-    this.#consumer = (other) => new ConsumerGroup(redis, name, keys, { ...payload, consumer: other });
+    this.#consumer = (other) =>
+      new GroupOverStreams<K, T, I>(redis, name, keys, { ...payload, consumer: other }) as ConsumerGroup<
+        K,
+        T,
+        I
+      >;
   }
 
   /**
@@ -70,7 +76,7 @@ export class GroupOverStreams<K extends string, T, I> extends Group<K, GroupStre
  * ```
  * @see https://redis.io/docs/latest/develop/data-types/streams/#consumer-groups
  */
-export type ConsumerGroup<K extends string = string, T = TextRecord, I = TextInput> = GroupOverStreams<
+export type ConsumerGroup<K extends string = string, T = TextRecord, I = InputOf<T>> = GroupOverStreams<
   K,
   T,
   I
@@ -82,19 +88,19 @@ export interface ConsumerGroupConstructor {
   /** Its prototype, for `instanceof`. */
   readonly prototype: GroupOverStreams<string, unknown, unknown>;
   /** A group whose payloads a schema judges and types. */
-  new <const K extends string, T, I>(
+  new <const Keys extends GroupKeys, T, I>(
     redis: RedisLike,
     name: string,
-    keys: GroupKeys<K>,
+    keys: Keys,
     options: MemberOptions & SchemaOptions<T, I>,
-  ): ConsumerGroup<K, T, I>;
+  ): ConsumerGroup<KeyOf<Keys>, T, I>;
   /** A group over one key, a list of keys, or a map of key to start id. */
-  new <const K extends string, T = TextRecord, I = TextInput>(
+  new <const Keys extends GroupKeys, T = TextRecord, I = InputOf<T>>(
     redis: RedisLike,
     name: string,
-    keys: GroupKeys<K>,
+    keys: Keys,
     options?: MemberOptions & PayloadOptions<T, I>,
-  ): ConsumerGroup<K, T, I>;
+  ): ConsumerGroup<KeyOf<Keys>, T, I>;
 }
 
 /** The class of consumer groups. */

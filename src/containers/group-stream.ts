@@ -3,7 +3,7 @@ import { type ReadingGroup, read } from "../connection/reader.ts";
 import { assertInteger, assertName, assertOptionalBoolean, assertOptions } from "../ground/assert.ts";
 import { type Time, toMilliseconds } from "../ground/duration.ts";
 import { InvalidArgumentError, type ReplyErrorOptions } from "../ground/errors.ts";
-import type { PayloadOptions, SchemaOptions, TextInput, TextRecord } from "../wire/codec.ts";
+import type { InputOf, PayloadOptions, SchemaOptions, TextRecord } from "../wire/codec.ts";
 import { compareIds, type IdLike, toId } from "../wire/id.ts";
 import { type Delivery, GroupMessage, Message, type MessageMaker } from "../wire/message.ts";
 import type { ConsumerInfo } from "./info.ts";
@@ -78,13 +78,17 @@ export function groupStreamReading<T>(stream: GroupStream<T, never>): Reading<Gr
  * }
  * ```
  */
-export class GroupStream<T = TextRecord, I = TextInput> extends Stream<T, I> {
+export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
   static {
     reach = (stream) => ({
       client: stream.client,
       keys: [stream.key],
       group: { ...stream.#reading, startOf: () => "0-0" },
-      list: () => stream.deliveredList(),
+      list: (key) => {
+        if (key === stream.key) return stream.deliveredList();
+        throw new InvalidArgumentError("key", `${stream.key}; other streams are read through the group`, key);
+      },
+      counted: (_, messages) => stream.counted(messages),
     });
   }
 
@@ -218,6 +222,7 @@ export class GroupStream<T = TextRecord, I = TextInput> extends Stream<T, I> {
   /** Set the group's cursor on this stream: what comes after it is new. Sends `XGROUP SETID`. */
   override async setId(id: IdLike = "$"): Promise<void> {
     await this.client.command("xgroup", ["SETID", this.key, this.group, afterId(id)], this.facts());
+    this.#reading.seen.delete(this.key);
   }
 
   /**

@@ -4,22 +4,15 @@ import { type ReadingGroup, read } from "../connection/reader.ts";
 import { removeIdleConsumers } from "../connection/scripts.ts";
 import { assertName, assertOptionalInteger, assertOptions } from "../ground/assert.ts";
 import { type Time, toMilliseconds } from "../ground/duration.ts";
-import {
-  GroupExistsError,
-  InvalidArgumentError,
-  NoSuchGroupError,
-  NoSuchStreamError,
-} from "../ground/errors.ts";
+import { GroupExistsError, NoSuchGroupError, NoSuchStreamError } from "../ground/errors.ts";
 import { setOwn } from "../wire/codec.ts";
 import type { IdLike } from "../wire/id.ts";
 import type { GroupMessage } from "../wire/message.ts";
 import { defineAttributes } from "./attributes.ts";
+import { type GroupKeys, startIds } from "./group-keys.ts";
 import type { GroupStream } from "./group-stream.ts";
 import type { ConsumerInfo, StreamInfo } from "./info.ts";
 import { afterId, type GroupReadOptions, groupPlan, type Reading } from "./read.ts";
-
-/** Keys of a group: one, a list (each begins at `0-0`), or a map of key to the id after which the group begins. */
-export type GroupKeys<K extends string> = K | readonly K[] | { readonly [Key in K]: IdLike };
 
 /** Options of a consumer group. */
 export interface MemberOptions {
@@ -127,6 +120,7 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
         keys: group.keys,
         group: { ...group.#reading, startOf },
         list: (key) => streamOf(key).deliveredList(),
+        counted: (key, messages) => streamOf(key).counted(messages),
       };
     };
   }
@@ -141,7 +135,8 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
   readonly streams: Readonly<Record<K, S>>;
   readonly #client: Client;
   readonly #starts: ReadonlyMap<K, string>;
-  readonly #makeStream: (key: K) => S;
+  /** Of any key, for a consumer may add some; by `string`, or groups of other keys would not be assignable. */
+  readonly #makeStream: (key: string) => S;
   readonly #reading: ReadingGroup;
 
   /** Subclasses give the streams' class. @internal */
@@ -164,7 +159,7 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
     const member = { group: name, consumer: this.consumerName, seen: this.#reading.seen };
     for (const key of this.keys) setOwn<S>(streams, key, makeStream(key, member));
     this.streams = streams;
-    this.#makeStream = (key) => makeStream(key, member);
+    this.#makeStream = (key) => makeStream(key as K, member);
     defineAttributes(this, streams);
   }
 
@@ -178,6 +173,7 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
     return this.#onEach(async (key) => {
       try {
         await this.#xgroup("CREATE", key, [this.#starts.get(key)!, "MKSTREAM"]);
+        this.#reading.seen.delete(key);
         return true;
       } catch (error) {
         if (error instanceof GroupExistsError) return false;
@@ -216,11 +212,12 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
    * Set the cursor of every stream: what comes after it is new. Sends `XGROUP SETID`.
    *
    * @param id - An id, a `Date` (later than it is new), or `"$"`: the end of each stream.
-   * @throws NoSuchGroupError where the group is missing.
+   * @throws NoSuchGroupError where the group is missing, NoSuchStreamError where the stream is.
    */
   async setId(id: IdLike = "$"): Promise<void> {
     const after = afterId(id);
     await this.#onEach((key) => this.#xgroup("SETID", key, [after]));
+    this.#reading.seen.clear();
   }
 
   /** What the server knows of each stream, by key. Sends `XINFO STREAM`. */
@@ -371,20 +368,4 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
     });
     return results;
   }
-}
-
-/** Check the keys, and give each the id after which its group begins. */
-function startIds<K extends string>(keys: GroupKeys<K>): ReadonlyMap<K, string> {
-  const starts = new Map<K, string>();
-  const list = typeof keys === "string" ? [keys] : keys;
-  const isMap = !Array.isArray(list);
-  if (list === null || typeof list !== "object")
-    throw new InvalidArgumentError("keys", "a key, a list or a map of keys", keys);
-  for (const key of (isMap ? Object.keys(list) : list) as K[]) {
-    assertName("key", key);
-    if (starts.has(key)) throw new InvalidArgumentError("keys", "without repeats", key);
-    starts.set(key, isMap ? afterId((list as Record<K, IdLike>)[key]) : "0-0");
-  }
-  if (starts.size === 0) throw new InvalidArgumentError("keys", "at least one key", keys);
-  return starts;
 }

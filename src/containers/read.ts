@@ -12,7 +12,10 @@ export interface ReadOptions {
   readonly count?: number;
   /** Milliseconds or a `Duration` to wait for an entry; 0 waits for ever. @defaultValue not at all */
   readonly block?: Time;
-  /** Read entries after this one; `"$"` is the last one there is now. @defaultValue `"0-0"` */
+  /**
+   * Read entries after this one. `"$"` is the last one there is when the server is asked, so an entry that is added
+   * meanwhile may be before it: give the id of the last entry you know where that matters. @defaultValue `"0-0"`
+   */
   readonly lastId?: IdLike;
   /** Ends the wait: the promise rejects with its reason, unless an entry arrived first. */
   readonly signal?: AbortSignal;
@@ -46,7 +49,7 @@ export function readPlan(options: ReadOptions): {
 }
 
 /** Milliseconds of a wait: less than one is one, since 0 would be for ever. */
-function patience(block: Time): number {
+export function patience(block: Time): number {
   const ms = toMilliseconds("block", block);
   const isForever = typeof block === "number" ? block === 0 : Object.values(block).every((part) => !part);
   return isForever ? 0 : Math.max(1, ms);
@@ -80,6 +83,8 @@ export interface Reading<M> {
   readonly keys: readonly string[];
   /** Through which group, and where it begins on a key. */
   readonly group: (ReadingGroup & { readonly startOf: (key: string) => string }) | null;
-  /** A list for messages of a key, also of one that is not among `keys`. */
+  /** A list for messages of a key, also of one that is not among `keys`; throws where that cannot be read. */
   readonly list: (key: string) => MessageList<unknown, M>;
+  /** The same messages of a group's backlog, with the delivery counts that the server has. */
+  readonly counted?: (key: string, messages: readonly M[]) => Promise<M[]>;
 }

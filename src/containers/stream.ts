@@ -6,10 +6,10 @@ import { type Time, toMilliseconds } from "../ground/duration.ts";
 import { DecodeError, InvalidArgumentError, type ReplyErrorOptions } from "../ground/errors.ts";
 import {
   type Codec,
+  type InputOf,
   Payload,
   type PayloadOptions,
   type SchemaOptions,
-  type TextInput,
   type TextRecord,
 } from "../wire/codec.ts";
 import { compareIds, type IdLike, toId } from "../wire/id.ts";
@@ -65,7 +65,7 @@ export function streamReading<T>(stream: Stream<T, never>): Reading<Message<T>> 
  * ```
  * @see https://redis.io/docs/latest/develop/data-types/streams/
  */
-export class Stream<T = TextRecord, I = TextInput> extends Container {
+export class Stream<T = TextRecord, I = InputOf<T>> extends Container {
   static {
     reach = ({ key, client, payload }) => ({
       client,
@@ -126,7 +126,10 @@ export class Stream<T = TextRecord, I = TextInput> extends Container {
    * @throws ReplyError where the server refuses an entry; ConnectionLostError (with the `ids` known to be stored)
    * where it is unknown whether the last batch was stored.
    */
-  addMany(values: Iterable<I> | AsyncIterable<I>, options: AddManyOptions<I> = {}): Promise<string[]> {
+  addMany<V extends I>(
+    values: Iterable<V> | AsyncIterable<V>,
+    options: AddManyOptions<V> = {},
+  ): Promise<string[]> {
     return addMany(this.client, this.key, this.payload, values, options);
   }
 
@@ -275,7 +278,11 @@ export class Stream<T = TextRecord, I = TextInput> extends Container {
     );
   }
 
-  /** A group's consumers. Sends `XINFO CONSUMERS`. Throws {@link NoSuchGroupError} where there is no such group. */
+  /**
+   * A group's consumers. Sends `XINFO CONSUMERS`.
+   *
+   * @throws NoSuchGroupError where there is no such group, NoSuchStreamError where there is no stream.
+   */
   async consumersInfo(group: string): Promise<ConsumerInfo[]> {
     assertName("group", group);
     const reply = await this.client.command("xinfo", ["CONSUMERS", this.key, group], {

@@ -4,16 +4,17 @@ import { printable } from "../ground/display.ts";
 import { type Calendar, calendar, type Time } from "../ground/duration.ts";
 import { InvalidArgumentError } from "../ground/errors.ts";
 import {
+  type InputOf,
   type PayloadOptions,
   type SchemaOptions,
   setOwn,
-  type TextInput,
   type TextRecord,
 } from "../wire/codec.ts";
 import { type IdLike, millisecondsOf, orderOf } from "../wire/id.ts";
 import type { GroupMessage, Message } from "../wire/message.ts";
 import type { Attributes } from "./attributes.ts";
-import { Group, type GroupKeys, type MemberOptions, readAll } from "./group.ts";
+import { Group, type MemberOptions, readAll } from "./group.ts";
+import type { GroupKeys, KeyOf } from "./group-keys.ts";
 import { GroupStream } from "./group-stream.ts";
 import { PAGE, Range, type RangeQuery, rangeQuery } from "./range.ts";
 import type { GroupReadOptions } from "./read.ts";
@@ -48,7 +49,7 @@ export interface BucketOptions<T> {
   readonly stop?: IdLike;
   /** Width: milliseconds or a `Duration`; intervals follow the calendar in UTC (`{ days: 1 }` begins at midnight). */
   readonly every: Time;
-  /** A field's name, or a function of the message; `undefined` and `null` are left out. */
+  /** A field's name, or a function of the message; `undefined`, `null` and blank texts are left out. */
   readonly value: string | ((message: Message<T>) => number | null | undefined);
   /** Give empty buckets too, between the first and the last with values. @defaultValue false */
   readonly empty?: boolean;
@@ -71,7 +72,7 @@ export type Row<T> = {
 type RowFact = "stream" | "id" | "timestamp" | "sequence";
 
 /** A stream of a time series: a {@link GroupStream} that can be cut into buckets. */
-export class SeriesStream<T = TextRecord, I = TextInput> extends GroupStream<T, I> {
+export class SeriesStream<T = TextRecord, I = InputOf<T>> extends GroupStream<T, I> {
   /** Count, least, greatest, mean, sum, first and last value of each interval, in time order; read as it goes. */
   buckets(options: BucketOptions<T>): AsyncIterable<Bucket> {
     return bucketsOf((start, stop) => this.range(start, stop), options);
@@ -92,7 +93,12 @@ export class SeriesOverStreams<K extends string, T, I> extends Group<K, SeriesSt
     assertOptions("timeSeries", options, ["consumer", "codec", "schema"]);
     const { consumer, ...payload } = options;
     super(redis, name, keys, consumer, (key, member) => new SeriesStream<T, I>(redis, key, member, payload));
-    this.#consumer = (other) => new TimeSeries(redis, name, keys, { ...payload, consumer: other });
+    this.#consumer = (other) =>
+      new SeriesOverStreams<K, T, I>(redis, name, keys, { ...payload, consumer: other }) as TimeSeries<
+        K,
+        T,
+        I
+      >;
   }
 
   /**
@@ -189,7 +195,7 @@ export class SeriesOverStreams<K extends string, T, I> extends Group<K, SeriesSt
  * for await (const day of ts.buckets({ every: { days: 1 }, value: "temp" })) console.log(day.start, day.mean);
  * ```
  */
-export type TimeSeries<K extends string = string, T = TextRecord, I = TextInput> = SeriesOverStreams<
+export type TimeSeries<K extends string = string, T = TextRecord, I = InputOf<T>> = SeriesOverStreams<
   K,
   T,
   I
@@ -201,19 +207,19 @@ export interface TimeSeriesConstructor {
   /** Its prototype, for `instanceof`. */
   readonly prototype: SeriesOverStreams<string, unknown, unknown>;
   /** A series whose payloads a schema judges and types. */
-  new <const K extends string, T, I>(
+  new <const Keys extends GroupKeys, T, I>(
     redis: RedisLike,
     name: string,
-    keys: GroupKeys<K>,
+    keys: Keys,
     options: MemberOptions & SchemaOptions<T, I>,
-  ): TimeSeries<K, T, I>;
+  ): TimeSeries<KeyOf<Keys>, T, I>;
   /** A series over one key, a list of keys, or a map of key to start id. */
-  new <const K extends string, T = TextRecord, I = TextInput>(
+  new <const Keys extends GroupKeys, T = TextRecord, I = InputOf<T>>(
     redis: RedisLike,
     name: string,
-    keys: GroupKeys<K>,
+    keys: Keys,
     options?: MemberOptions & PayloadOptions<T, I>,
-  ): TimeSeries<K, T, I>;
+  ): TimeSeries<KeyOf<Keys>, T, I>;
 }
 
 /** The class of time series. */
@@ -302,7 +308,7 @@ class Tally {
 /** The number a message stands for; `null` where it has none. */
 function numberOf<T>(message: Message<T>, value: BucketOptions<T>["value"]): number | null {
   const raw = typeof value === "function" ? value(message) : (message.data as Record<string, unknown>)[value];
-  if (raw === undefined || raw === null || raw === "") return null;
+  if (raw === undefined || raw === null || (typeof raw === "string" && raw.trim() === "")) return null;
   const number = typeof raw === "number" ? raw : typeof raw === "string" ? Number(raw) : Number.NaN;
   if (!Number.isFinite(number)) {
     const name = typeof value === "string" ? value : "value";

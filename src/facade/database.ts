@@ -39,6 +39,12 @@ export class Database extends Redis implements Factories {
     defineFactories(Database.prototype);
   }
 
+  /** As ioredis has it; the wires end too, also where it is connecting again and would tell nobody. */
+  override disconnect(reconnect = false): void {
+    super.disconnect(reconnect);
+    if (!reconnect) Client.of(this).close();
+  }
+
   /**
    * End it: wires at once, the connection when its replies are in, at most a second later.
    *

@@ -1,11 +1,12 @@
 import type { RedisLike } from "../connection/driver.ts";
 import { ConsumerGroup } from "../containers/consumer-group.ts";
-import type { GroupKeys, MemberOptions } from "../containers/group.ts";
+import type { MemberOptions } from "../containers/group.ts";
+import type { GroupKeys, KeyOf } from "../containers/group-keys.ts";
 import { Stream } from "../containers/stream.ts";
 import { TimeSeries } from "../containers/time-series.ts";
 import { Consumer, type ConsumerOptions } from "../flow/consumer.ts";
 import type { GroupSource } from "../flow/source.ts";
-import type { PayloadOptions, SchemaOptions, TextInput, TextRecord } from "../wire/codec.ts";
+import type { InputOf, PayloadOptions, SchemaOptions, TextRecord } from "../wire/codec.ts";
 import type { GroupMessage } from "../wire/message.ts";
 
 /** Makes a {@link Stream} of a database. */
@@ -13,51 +14,60 @@ export interface StreamFactory {
   /** A stream whose payloads a schema judges and types. Nothing is sent. */
   <T, I>(key: string, options: SchemaOptions<T, I>): Stream<T, I>;
   /** A stream. Nothing is sent. */
-  <T = TextRecord, I = TextInput>(key: string, options?: PayloadOptions<T, I>): Stream<T, I>;
+  <T = TextRecord, I = InputOf<T>>(key: string, options?: PayloadOptions<T, I>): Stream<T, I>;
 }
 
 /** Makes a {@link ConsumerGroup} of a database. */
 export interface ConsumerGroupFactory {
   /** A group whose payloads a schema judges and types. Nothing is sent. */
-  <const K extends string, T, I>(
+  <const Keys extends GroupKeys, T, I>(
     name: string,
-    keys: GroupKeys<K>,
+    keys: Keys,
     options: MemberOptions & SchemaOptions<T, I>,
-  ): ConsumerGroup<K, T, I>;
+  ): ConsumerGroup<KeyOf<Keys>, T, I>;
   /** A group over a key, a list of keys, or a map of key to start id. Nothing is sent. */
-  <const K extends string, T = TextRecord, I = TextInput>(
+  <const Keys extends GroupKeys, T = TextRecord, I = InputOf<T>>(
     name: string,
-    keys: GroupKeys<K>,
+    keys: Keys,
     options?: MemberOptions & PayloadOptions<T, I>,
-  ): ConsumerGroup<K, T, I>;
+  ): ConsumerGroup<KeyOf<Keys>, T, I>;
 }
 
 /** Makes a {@link TimeSeries} of a database. */
 export interface TimeSeriesFactory {
   /** A series whose payloads a schema judges and types. Nothing is sent. */
-  <const K extends string, T, I>(
+  <const Keys extends GroupKeys, T, I>(
     name: string,
-    keys: GroupKeys<K>,
+    keys: Keys,
     options: MemberOptions & SchemaOptions<T, I>,
-  ): TimeSeries<K, T, I>;
+  ): TimeSeries<KeyOf<Keys>, T, I>;
   /** A series over a key, a list of keys, or a map of key to start id. Nothing is sent. */
-  <const K extends string, T = TextRecord, I = TextInput>(
+  <const Keys extends GroupKeys, T = TextRecord, I = InputOf<T>>(
     name: string,
-    keys: GroupKeys<K>,
+    keys: Keys,
     options?: MemberOptions & PayloadOptions<T, I>,
-  ): TimeSeries<K, T, I>;
+  ): TimeSeries<KeyOf<Keys>, T, I>;
 }
+
+/** What a stream's or a group's payloads are read as. */
+type PayloadOf<S> = S extends GroupSource<infer T> ? T : S extends Stream<infer T, never> ? T : never;
 
 /** Makes a {@link Consumer} of a database. */
 export interface ConsumerFactory {
   /** A consumer of a group, a time series, or one of their streams: new entries for its consumer. */
-  <T>(source: GroupSource<T>, options?: ConsumerOptions): Consumer<T, GroupMessage<T>>;
-  /** A consumer of a stream. */
-  <T>(source: Stream<T, never>, options?: ConsumerOptions): Consumer<T>;
+  <S extends GroupSource<unknown>>(
+    source: S,
+    options?: ConsumerOptions,
+  ): Consumer<PayloadOf<S>, GroupMessage<PayloadOf<S>>>;
+  /** A consumer of a stream, or of streams of this database. */
+  <S extends Stream<unknown, never>>(
+    source: S | readonly S[],
+    options?: ConsumerOptions,
+  ): Consumer<PayloadOf<S>>;
   /** A consumer of streams whose payloads a schema judges and types. */
   <T, I>(keys: string | readonly string[], options: ConsumerOptions & SchemaOptions<T, I>): Consumer<T>;
   /** A consumer of streams by their keys. */
-  <T = TextRecord, I = TextInput>(
+  <T = TextRecord, I = InputOf<T>>(
     keys: string | readonly string[],
     options?: ConsumerOptions & PayloadOptions<T, I>,
   ): Consumer<T>;
@@ -81,24 +91,24 @@ export function defineFactories(prototype: RedisLike): void {
     Stream(this: RedisLike, key: string, options?: PayloadOptions<unknown, unknown>) {
       return new Stream(this, key, options);
     },
-    consumerGroup(this: RedisLike, name: string, keys: GroupKeys<string>, options?: MemberOptions) {
+    consumerGroup(this: RedisLike, name: string, keys: GroupKeys, options?: MemberOptions) {
       return new ConsumerGroup(this, name, keys, options);
     },
-    timeSeries(this: RedisLike, name: string, keys: GroupKeys<string>, options?: MemberOptions) {
+    timeSeries(this: RedisLike, name: string, keys: GroupKeys, options?: MemberOptions) {
       return new TimeSeries(this, name, keys, options);
     },
     consumer(
       this: RedisLike,
-      source: string | readonly string[] | Stream | GroupSource<unknown>,
+      source: string | readonly string[] | Stream | readonly Stream[] | GroupSource<unknown>,
       options: ConsumerOptions & PayloadOptions<unknown, unknown> = {},
     ) {
-      if (typeof source !== "string" && !Array.isArray(source))
+      const keys: readonly unknown[] = Array.isArray(source) ? source : [source];
+      if (keys.length === 0 || keys.some((key) => typeof key !== "string"))
         return new Consumer(source as Stream, options);
       const { codec, schema, ...rest } = options;
       const payload = { codec, schema } as PayloadOptions<unknown, unknown>;
-      const keys: readonly string[] = typeof source === "string" ? [source] : source;
       return new Consumer(
-        keys.map((key) => new Stream(this, key, payload)),
+        keys.map((key) => new Stream(this, key as string, payload)),
         rest,
       );
     },

@@ -1,5 +1,5 @@
 import { pin } from "../connection/reader.ts";
-import type { Reading } from "../containers/read.ts";
+import { patience, type Reading } from "../containers/read.ts";
 import type { Stream } from "../containers/stream.ts";
 import {
   assertInteger,
@@ -9,56 +9,24 @@ import {
   assertSignal,
 } from "../ground/assert.ts";
 import { printable } from "../ground/display.ts";
-import { type Time, toMilliseconds } from "../ground/duration.ts";
-import {
-  ClosedError,
-  DecodeError,
-  GroupExistsError,
-  InvalidArgumentError,
-  type NoSuchGroupError,
-} from "../ground/errors.ts";
+import { ClosedError, DecodeError, InvalidArgumentError, type NoSuchGroupError } from "../ground/errors.ts";
 import { Events } from "../ground/events.ts";
 import type { Message, MessageList } from "../wire/message.ts";
 import { Buffers } from "./buffers.ts";
+import { type ConsumerEvent, type ConsumerOptions, OPTIONS } from "./consumer-options.ts";
+import { createGroup } from "./create-group.ts";
 import { Lane, type LaneHost } from "./lane.ts";
-import { type From, type GroupSource, positionOf, readingOf } from "./source.ts";
+import { isPassing, pause } from "./pause.ts";
+import { type From, type GroupSource, positionOf, positionsOf, readingOf } from "./source.ts";
 
-/** Options of a consumer. */
-export interface ConsumerOptions {
-  /** Where streams begin, for all or by key; not for groups, which have a cursor. @defaultValue `"latest"` */
-  readonly from?: From | Readonly<Record<string, From>>;
-  /** Most messages held for a stream. @defaultValue 100 */
-  readonly buffer?: number;
-  /** Milliseconds or a `Duration` to wait for a message where none is held. @defaultValue not at all */
-  readonly block?: Time;
-  /** Never end: wait for ever, and go on after every fault. @defaultValue false */
-  readonly follow?: boolean;
-  /** Read a group's entries without making them pending. @defaultValue false */
-  readonly noAck?: boolean;
-  /** Make the group where it is missing when the consumer opens. @defaultValue true */
-  readonly autoCreate?: boolean;
-  /** Make the group again where it goes missing later. @defaultValue true */
-  readonly recreate?: boolean;
-  /** Begin with this consumer's own pending entries. @defaultValue false */
-  readonly backlog?: boolean;
-  /** Closes the consumer; a waiting read rejects with its reason. */
-  readonly signal?: AbortSignal;
-}
-
-/** What a consumer tells by {@link Consumer.status}. */
-export type ConsumerEvent =
-  | { readonly type: "disconnected"; readonly error: Error }
-  | { readonly type: "reconnected" }
-  | { readonly type: "group missing"; readonly error: NoSuchGroupError; readonly streams: readonly string[] }
-  | { readonly type: "group recreated"; readonly streams: readonly string[] }
-  | { readonly type: "slow"; readonly streams: readonly string[]; readonly heldFor: number };
-
-const OPTIONS = ["from", "buffer", "block", "follow", "noAck", "autoCreate", "recreate", "backlog", "signal"];
+export type { ConsumerEvent, ConsumerOptions } from "./consumer-options.ts";
 
 /** A call that waits for a message. */
 interface Waiter<M> {
   readonly resolve: (message: M | null) => void;
   readonly reject: (error: unknown) => void;
+  /** When it has waited long enough, by `performance.now()`. */
+  readonly until: number;
 }
 
 /**
@@ -80,16 +48,20 @@ export class Consumer<T, M extends Message<T> = Message<T>> implements AsyncIter
   readonly #reading: Reading<M>;
   readonly #options: ConsumerOptions;
   readonly #buffer: number;
+  readonly #block: number | undefined;
   readonly #events = new Events<ConsumerEvent>();
-  readonly #lanes: Lane<M>[] = [];
   readonly #held = new Buffers<M | DecodeError>();
-  /** Where the group begins on streams that were added later. */
-  readonly #groupStarts = new Map<string, string>();
+  /** The streams to read, with where they begin; of a group's, where the group begins. */
+  readonly #starts: Map<string, string>;
+  readonly #lanes = new Set<Lane<M>>();
   readonly #laneOf = new Map<string, Lane<M>>();
-  #waiter: Waiter<M> | null = null;
+  /** Calls that wait, the first first; there are none while something is held. */
+  readonly #waiters: Waiter<M>[] = [];
+  readonly #closing = new AbortController();
   #opening: Promise<void> | null = null;
-  #isClosed = false;
+  #isOpen = false;
   #isDisconnected = false;
+  #hasRead = false;
   #failure: { readonly error: unknown } | null = null;
 
   /**
@@ -103,18 +75,20 @@ export class Consumer<T, M extends Message<T> = Message<T>> implements AsyncIter
     assertOptions("consumer", options, OPTIONS);
     const { from, buffer = 100, block, follow, noAck, autoCreate, recreate, backlog, signal } = options;
     assertInteger("buffer", buffer, 1);
-    if (block !== undefined) toMilliseconds("block", block);
     for (const [name, value] of Object.entries({ follow, noAck, autoCreate, recreate, backlog }))
       assertOptionalBoolean(name, value);
     assertSignal(signal);
+    this.#block = block === undefined ? undefined : patience(block);
     this.#reading = readingOf<T, M>(source);
     this.#options = options;
     this.#buffer = buffer;
-    if (from !== undefined && this.#reading.group !== null) {
+    const { keys, group } = this.#reading;
+    if (from !== undefined && group !== null)
       throw new InvalidArgumentError("from", "absent for a group, which begins at its cursor", from);
-    }
-    for (const key of this.#reading.keys) this.#fromOf(key);
+    this.#starts =
+      group === null ? positionsOf(keys, from) : new Map(keys.map((key) => [key, group.startOf(key)]));
     signal?.addEventListener("abort", this.#onAbort, { once: true });
+    if (signal?.aborted) this.#onAbort();
   }
 
   /** Messages as they come; `break` closes the consumer. */
@@ -122,7 +96,7 @@ export class Consumer<T, M extends Message<T> = Message<T>> implements AsyncIter
     return {
       next: () => {
         // A message that is held costs no call of an async function.
-        if (!this.#held.isEmpty && this.#waiter === null) return this.#taken();
+        if (!this.#held.isEmpty) return this.#taken();
         return this.getMessage().then((late) =>
           late === null ? { done: true, value: undefined } : { done: false, value: late },
         );
@@ -135,53 +109,61 @@ export class Consumer<T, M extends Message<T> = Message<T>> implements AsyncIter
   }
 
   /**
-   * The next message, waiting `block` for one, or for ever with `follow`.
+   * The next message, waiting `block` for one, or for ever with `follow`. Calls that wait are served in their order.
    *
-   * @returns `null` where none came, or the consumer is closed.
+   * A failure other than a `DecodeError` closes the consumer; later calls reject with it again, so that a dead link does
+   * not look like an empty stream.
+   *
+   * @returns `null` where none came, or the consumer was closed by its owner.
    * @throws DecodeError for an entry that is refused, in its place; the next call goes on after it. NoSuchGroupError
    * with `recreate: false`; ConnectionLostError where the server stays away and it does not follow; the signal's reason.
    */
   async getMessage(): Promise<M | null> {
-    if (this.#waiter !== null)
-      throw new InvalidArgumentError(
-        "getMessage",
-        "called again only when it has settled",
-        "a call that waits",
-      );
-    this.#options.signal?.throwIfAborted();
-    if (this.#isClosed) return null;
-    await this.#open();
-    const message = this.#take();
-    if (message !== null) return message;
+    if (!this.#held.isEmpty) return this.#take();
     if (this.#failure !== null) throw this.#raise();
-    if (this.#isClosed || (this.#laneOf.size === 0 && !this.#options.follow)) return null;
+    if (this.#isClosed || this.#isIdle) return null;
     return new Promise((resolve, reject) => {
-      this.#waiter = { resolve, reject };
-      for (const lane of this.#lanes) lane.ask();
+      this.#waiters.push({ resolve, reject, until: performance.now() + (this.#block ?? 0) });
+      if (this.#isOpen) for (const lane of this.#lanes) lane.ask();
+      else this.#open().catch((error) => this.#fail(error));
     });
   }
 
   /**
-   * Read one more stream while running. A stream that is read already stays as it is.
+   * Read one more stream while running; resolves when it is. A stream that is read already stays as it is.
    *
    * @param from - Where to begin; for a group, where the group begins where it is not there yet.
+   * @throws ClosedError where the consumer is closed; what the server refuses.
    */
   async addStream(key: string, from: From = "latest"): Promise<void> {
     assertName("key", key);
-    if (this.#isClosed) throw new ClosedError("the consumer is closed");
-    await this.#open();
-    if (this.#laneOf.has(key)) return;
     const position = positionOf(from);
-    if (this.#reading.group !== null) this.#groupStarts.set(key, position);
-    await this.#start([key], () => position);
+    this.#reading.list(key);
+    if (this.#isClosed) throw closed();
+    if (!this.#starts.has(key)) this.#starts.set(key, position);
+    try {
+      await this.#open();
+      await this.#started([key]);
+    } catch (error) {
+      if (!this.#laneOf.has(key)) this.#starts.delete(key);
+      throw error;
+    }
   }
 
   /** Read a stream no more; what is held of it is dropped (a group's entries stay pending). */
   removeStream(key: string): void {
-    this.#laneOf.get(key)?.remove(key);
-    this.#laneOf.delete(key);
+    this.#starts.delete(key);
     this.#held.drop(key);
-    if (this.#laneOf.size === 0 && !this.#options.follow) this.#settle()?.resolve(null);
+    const lane = this.#laneOf.get(key);
+    if (lane === undefined) return;
+    this.#laneOf.delete(key);
+    lane.remove(key);
+    if (lane.keys.length === 0) {
+      lane.close();
+      this.#lanes.delete(lane);
+    }
+    if (this.#isIdle) for (const { resolve } of this.#waiters.splice(0)) resolve(null);
+    else this.#dry();
   }
 
   /** What happens to it from now on: `for await (const event of consumer.status())`; ends when it is closed. */
@@ -191,13 +173,7 @@ export class Consumer<T, M extends Message<T> = Message<T>> implements AsyncIter
 
   /** Stop reading at once; a waiting call gives `null`. What is held is dropped (a group's entries stay pending). */
   async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#options.signal?.removeEventListener("abort", this.#onAbort);
-    for (const lane of this.#lanes) lane.close();
-    for (const key of this.#laneOf.keys()) this.#held.drop(key);
-    this.#settle()?.resolve(null);
-    this.#events.close();
+    this.#end();
   }
 
   /** {@link Consumer.close}. */
@@ -205,71 +181,97 @@ export class Consumer<T, M extends Message<T> = Message<T>> implements AsyncIter
     return this.close();
   }
 
+  get #isClosed(): boolean {
+    return this.#closing.signal.aborted;
+  }
+
+  /** Whether nothing can come, since there is no stream to read. */
+  get #isIdle(): boolean {
+    return this.#starts.size === 0 && !this.#options.follow;
+  }
+
   readonly #onAbort = (): void => {
-    const waiter = this.#settle();
-    waiter?.reject(this.#options.signal!.reason);
-    this.close().catch(() => {});
+    this.#failure = { error: this.#options.signal!.reason };
+    this.#end();
   };
 
-  /** Make the group where that is wanted, pin the positions, and start the lanes; once. */
+  /** Start all streams; once. */
   #open(): Promise<void> {
-    this.#opening ??= this.#start(this.#reading.keys, (key) => this.#fromOf(key)).catch((error) => {
-      this.#opening = null;
-      throw error;
+    this.#opening ??= this.#started([...this.#starts.keys()]).then(() => {
+      this.#isOpen = true;
+      this.#dry();
     });
     return this.#opening;
   }
 
-  async #start(keys: readonly string[], from: (key: string) => string): Promise<void> {
+  /** Start streams; who follows tries again after a failure that may pass. */
+  async #started(keys: readonly string[]): Promise<void> {
+    for (let failures = 0; ; failures++) {
+      try {
+        return await this.#start(keys);
+      } catch (error) {
+        if (this.#isClosed || !this.#options.follow || !isPassing(error)) throw error;
+        this.#lost(error);
+        await pause(failures, this.#closing.signal);
+      }
+      if (this.#isClosed) throw closed();
+    }
+  }
+
+  /** Make the group where that is wanted, pin the positions, and start the lanes. */
+  async #start(keys: readonly string[]): Promise<void> {
     const { client, group } = this.#reading;
-    const { autoCreate = true, backlog = false, signal } = this.#options;
-    if (group !== null && autoCreate) await this.#createGroup(keys);
+    const { autoCreate = true, backlog = false } = this.#options;
+    const { signal } = this.#closing;
+    const toGroup = backlog ? "0-0" : ">";
+    if (group !== null && autoCreate) await createGroup(client, group.name, this.#startsOf(keys), signal);
     const positions = new Map<string, string>();
     for (const slot of client.groupBySlot(keys)) {
-      const wanted = new Map(slot.map((key) => [key, group === null ? from(key) : backlog ? "0-0" : ">"]));
-      for (const [key, position] of await pin(client, wanted, signal)) positions.set(key, position);
+      const starts = group === null ? this.#startsOf(slot) : new Map(slot.map((key) => [key, toGroup]));
+      for (const [key, position] of await pin(client, starts, signal)) positions.set(key, position);
     }
-    if (this.#isClosed) return;
-    for (const slot of client.groupBySlot([...new Set([...this.#laneOf.keys(), ...keys])])) {
-      const added = slot.filter((key) => positions.has(key));
-      if (added.length === 0) continue;
-      let lane = this.#lanes.find((candidate) => candidate.keys.some((key) => slot.includes(key)));
+    signal.throwIfAborted();
+    // One that was removed meanwhile, or is read since another call, stays so.
+    const added = [...positions.keys()].filter((key) => this.#starts.has(key) && !this.#laneOf.has(key));
+    for (const slot of client.groupBySlot([...this.#laneOf.keys(), ...added])) {
+      let lane = slot.map((key) => this.#laneOf.get(key)).find((known) => known !== undefined);
       const isNew = lane === undefined;
       lane ??= new Lane<M>(this.#host());
-      for (const key of added) {
+      for (const key of slot) {
+        if (this.#laneOf.has(key)) continue;
         this.#laneOf.set(key, lane);
         lane.add(key, positions.get(key)!);
       }
-      if (isNew) {
-        this.#lanes.push(lane);
+      if (isNew && lane.keys.length > 0) {
+        this.#lanes.add(lane);
         lane.run().catch((error) => this.#fail(error));
       }
     }
   }
 
+  /** Where keys begin; only of those that are to be read. */
+  #startsOf(keys: readonly string[]): Map<string, string> {
+    return new Map(keys.flatMap((key) => (this.#starts.has(key) ? [[key, this.#starts.get(key)!]] : [])));
+  }
+
   #host(): LaneHost<M> {
     const { client, group, list } = this.#reading;
-    const { block, follow = false, noAck = false } = this.#options;
+    const { follow = false, noAck = false } = this.#options;
     return {
       client,
       group,
       list,
       noAck,
       buffer: this.#buffer,
-      block: block === undefined ? undefined : toMilliseconds("block", block),
       isFollowing: follow,
+      block: () => this.#patience(),
       held: (key) => this.#held.count(key),
-      take: (of) => this.#keep(of),
-      dry: () => {
-        if (this.#held.isEmpty && this.#lanes.every((lane) => lane.isDry)) this.#settle()?.resolve(null);
-      },
+      take: (lists, backlogs) => this.#keep(lists, backlogs),
+      dry: () => this.#dry(),
       restore: (error, keys) => this.#restore(error, keys),
-      lost: (error) => {
-        if (this.#isDisconnected) return;
-        this.#isDisconnected = true;
-        this.#events.emit(() => ({ type: "disconnected", error }));
-      },
+      lost: (error) => this.#lost(error),
       connected: () => {
+        this.#hasRead = true;
         if (!this.#isDisconnected) return;
         this.#isDisconnected = false;
         this.#events.emit(() => ({ type: "reconnected" }));
@@ -279,96 +281,117 @@ export class Consumer<T, M extends Message<T> = Message<T>> implements AsyncIter
     };
   }
 
-  /** Hold what a read gave, a refused entry in its place at the end, and serve who waits. */
-  async #keep(list: MessageList<unknown, M>): Promise<void> {
-    const items: (M | DecodeError)[] = [];
-    try {
-      const decoded = list.messages();
-      for (const message of decoded instanceof Promise ? await decoded : decoded) items.push(message);
-    } catch (error) {
-      if (!(error instanceof DecodeError)) throw error;
-      items.push(...(error.decoded as M[]), error);
+  /** How long a read waits: until the first call that waits has waited long enough. */
+  #patience(): number | undefined {
+    if (this.#options.follow) return 0;
+    const [first] = this.#waiters;
+    if (!this.#block || first === undefined) return this.#block;
+    return Math.max(1, Math.ceil(first.until - performance.now()));
+  }
+
+  #lost(error: Error): void {
+    if (this.#isDisconnected) return;
+    this.#isDisconnected = true;
+    this.#events.emit(() => ({ type: "disconnected", error }));
+  }
+
+  /** Where no lane has anything: calls that have waited long enough give `null`, for the others it reads again. */
+  #dry(): void {
+    if (this.#options.follow || !this.#isOpen || this.#waiters.length === 0) return;
+    for (const lane of this.#lanes) if (!lane.isDry) return;
+    const now = performance.now();
+    while (this.#waiters.length > 0 && this.#waiters[0]!.until <= now) this.#waiters.shift()!.resolve(null);
+    if (this.#waiters.length > 0) for (const lane of this.#lanes) lane.ask();
+  }
+
+  /** Hold what a read gave, a refused entry in its place, and serve who waits once all of it is held. */
+  async #keep(lists: readonly MessageList<unknown, M>[], backlogs: ReadonlySet<string>): Promise<void> {
+    const { counted } = this.#reading;
+    const read: (M | DecodeError)[][] = [];
+    for (const list of lists) {
+      const decoded = list.outcomes();
+      let items = decoded instanceof Promise ? await decoded : decoded;
+      if (counted !== undefined && backlogs.has(list.stream)) {
+        const messages = items.filter((item): item is M => !(item instanceof DecodeError));
+        const fresh = (await counted(list.stream, messages)).values();
+        items = items.map((item) => (item instanceof DecodeError ? item : fresh.next().value!));
+      }
+      read.push(items);
     }
-    if (items.length === 0 || !this.#laneOf.has(list.stream)) return;
-    this.#held.put(list.stream, items);
-    if (this.#waiter === null) return;
-    const { resolve, reject } = this.#settle()!;
-    try {
-      resolve(this.#take());
-    } catch (error) {
-      reject(error);
+    for (const [i, { stream }] of lists.entries())
+      if (read[i]!.length > 0 && this.#laneOf.has(stream)) this.#held.put(stream, read[i]!);
+    while (this.#waiters.length > 0 && !this.#held.isEmpty) {
+      const { resolve, reject } = this.#waiters.shift()!;
+      try {
+        resolve(this.#take());
+      } catch (error) {
+        reject(error);
+      }
     }
   }
 
   #taken(): Promise<IteratorResult<M>> {
     try {
-      return Promise.resolve({ done: false, value: this.#take()! });
+      return Promise.resolve({ done: false, value: this.#take() });
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  /** Take the next message that is held, from the streams in turn; `null` where there is none. */
-  #take(): M | null {
-    const taken = this.#held.take();
-    if (taken === null) return null;
-    const { key, item } = taken;
+  /** Take the next message that is held, from the streams in turn. */
+  #take(): M {
+    const { key, item } = this.#held.take()!;
     this.#laneOf.get(key)?.taken(key);
     if (item instanceof DecodeError) throw item;
     return item;
   }
 
   async #restore(error: NoSuchGroupError, keys: readonly string[]): Promise<void> {
-    this.#events.emit(() => ({ type: "group missing", error, streams: keys }));
-    if (this.#options.recreate === false || this.#options.autoCreate === false) throw error;
-    await this.#createGroup(keys);
-    this.#events.emit(() => ({ type: "group recreated", streams: keys }));
-  }
-
-  async #createGroup(keys: readonly string[]): Promise<void> {
     const { client, group } = this.#reading;
-    const { name, startOf } = group!;
-    await Promise.all(
-      keys.map(async (key) => {
-        try {
-          const start = this.#groupStarts.get(key) ?? startOf(key);
-          await client.command("xgroup", ["CREATE", key, name, start, "MKSTREAM"], {
-            stream: key,
-            group: name,
-          });
-        } catch (error) {
-          if (!(error instanceof GroupExistsError)) throw error;
-        }
-      }),
-    );
+    const { autoCreate = true, recreate = autoCreate } = this.#options;
+    this.#events.emit(() => ({ type: "groupMissing", error, streams: keys }));
+    // With `autoCreate: false` it must have been there once.
+    if (!recreate || (!autoCreate && !this.#hasRead)) throw error;
+    const streams = await createGroup(client, group!.name, this.#startsOf(keys), this.#closing.signal);
+    // The new group may begin below what the old one has given.
+    for (const key of streams) {
+      group!.seen.delete(key);
+      group!.doubts?.delete(key);
+    }
+    this.#events.emit(() => ({ type: "groupRecreated", streams }));
   }
 
-  #fromOf(key: string): string {
-    const { from = "latest" } = this.#options;
-    const isMap =
-      typeof from === "object" && !(from instanceof Date) && !("id" in from) && !("timestamp" in from);
-    return positionOf(isMap ? ((from as Record<string, From>)[key] ?? "latest") : (from as From));
-  }
-
+  /** Stop reading; the failure is raised where all that is held has been taken. */
   #fail(error: unknown): void {
+    if (this.#isClosed || this.#failure !== null) return;
     this.#failure = { error };
-    const waiter = this.#settle();
-    if (waiter !== null) waiter.reject(this.#raise());
+    for (const lane of this.#lanes) lane.close();
+    if (this.#held.isEmpty) this.#end();
   }
 
-  /** The failure, told once: the consumer is closed by it. */
   #raise(): unknown {
-    const { error } = this.#failure!;
-    this.close().catch(() => {});
-    return error;
+    this.#end();
+    return this.#failure!.error;
   }
 
-  /** Who waits, and from now on nobody. */
-  #settle(): Waiter<M> | null {
-    const waiter = this.#waiter;
-    this.#waiter = null;
-    return waiter;
+  #end(): void {
+    if (this.#isClosed) return;
+    this.#closing.abort(closed());
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    for (const lane of this.#lanes) lane.close();
+    for (const key of this.#laneOf.keys()) this.#held.drop(key);
+    this.#lanes.clear();
+    this.#laneOf.clear();
+    for (const { resolve, reject } of this.#waiters.splice(0)) {
+      if (this.#failure === null) resolve(null);
+      else reject(this.#failure.error);
+    }
+    this.#events.close();
   }
+}
+
+function closed(): ClosedError {
+  return new ClosedError("the consumer is closed");
 }
 
 printable(Consumer, () => "<Consumer>");

@@ -1,8 +1,8 @@
-import { setTimeout as wait } from "node:timers/promises";
 import type { Client } from "../connection/client.ts";
 import { type ReadingGroup, readSlot } from "../connection/reader.ts";
-import { ConnectionLostError, NoSuchGroupError, ReplyError } from "../ground/errors.ts";
+import { NoSuchGroupError } from "../ground/errors.ts";
 import type { MessageList } from "../wire/message.ts";
+import { isPassing, pause } from "./pause.ts";
 
 /** What a lane needs of its consumer. */
 export interface LaneHost<M> {
@@ -12,18 +12,18 @@ export interface LaneHost<M> {
   readonly group: ReadingGroup | null;
   /** Most messages held for a key. */
   readonly buffer: number;
-  /** Milliseconds that a read waits; absent is not at all. */
-  readonly block: number | undefined;
   /** Whether it reads on for ever. */
   readonly isFollowing: boolean;
   /** Read without pending entries. */
   readonly noAck: boolean;
+  /** Milliseconds that a read waits now; 0 is for ever, absent is not at all. */
+  block(): number | undefined;
   /** Messages of a key that are held now. */
   held(key: string): number;
   /** A list for messages of a key. */
   list(key: string): MessageList<unknown, M>;
-  /** Take what a read gave; resolves when it is decoded. */
-  take(list: MessageList<unknown, M>): Promise<void>;
+  /** Decode and hold what a read gave; of the keys in `backlogs` these are entries that were pending already. */
+  take(lists: readonly MessageList<unknown, M>[], backlogs: ReadonlySet<string>): Promise<void>;
   /** A read gave nothing, and the lane rests until it is woken. */
   dry(): void;
   /** The group is missing: make it again, or throw. */
@@ -38,7 +38,7 @@ export interface LaneHost<M> {
   fail(error: unknown): void;
 }
 
-/** Reasons of an interrupted read that is simply made anew. */
+/** Reason of an interrupted read that is simply made anew. */
 const INTERRUPTED = Symbol("interrupted");
 /** A full buffer is worth an event after so long, in milliseconds. */
 const SLOW_AFTER = 1000;
@@ -54,13 +54,13 @@ export class Lane<M> {
   readonly #host: LaneHost<M>;
   /** Where each key goes on; an id of its own pending entries while it drains its backlog. */
   readonly #positions = new Map<string, string>();
-  /** Keys of the read under way. */
+  /** Keys of the read under way, or of the last one. */
   #reading: ReadonlySet<string> = new Set();
   #interrupt: AbortController | null = null;
+  readonly #closing = new AbortController();
   #wake: (() => void) | null = null;
   /** Whether the last read gave nothing; then it rests until there is more to read, or someone asks. */
   #isEmpty = false;
-  #isClosed = false;
 
   /** Nothing is read before {@link Lane.run}. */
   constructor(host: LaneHost<M>) {
@@ -74,7 +74,7 @@ export class Lane<M> {
 
   /** Whether its last read gave nothing, of all its keys, and none is under way; also where it has no keys. */
   get isDry(): boolean {
-    return this.#positions.size === 0 || (this.#isEmpty && this.#reading.size === this.#positions.size);
+    return this.#positions.size === 0 || (this.#isEmpty && this.keys.every((key) => this.#reading.has(key)));
   }
 
   /** Read a key from now on, after `position`. */
@@ -97,7 +97,7 @@ export class Lane<M> {
       if (this.#isEmpty && !isNews) return;
       this.#isEmpty = false;
       this.#wake();
-    } else if (isNews && this.#isBlocking && this.#positions.has(key)) this.#restart();
+    } else if (isNews && this.#positions.has(key)) this.#restart();
   }
 
   /** Someone waits: a dry lane reads once more. */
@@ -109,7 +109,7 @@ export class Lane<M> {
 
   /** Stop reading at once. */
   close(): void {
-    this.#isClosed = true;
+    this.#closing.abort();
     this.#restart();
   }
 
@@ -122,7 +122,7 @@ export class Lane<M> {
         continue;
       }
       try {
-        await this.#fetch(after);
+        await this.#fetch(after, failures > 0);
         failures = 0;
       } catch (error) {
         if (this.#isClosed) return;
@@ -130,6 +130,10 @@ export class Lane<M> {
         if (!(await this.#recover(error, [...after.keys()], failures++))) return;
       }
     }
+  }
+
+  get #isClosed(): boolean {
+    return this.#closing.signal.aborted;
   }
 
   /** Keys with room, with where each goes on. */
@@ -141,9 +145,12 @@ export class Lane<M> {
     return due;
   }
 
-  async #fetch(after: ReadonlyMap<string, string>): Promise<void> {
-    const { client, group, buffer, block, isFollowing, noAck } = this.#host;
+  /** @param isProbe - Do not block: after a failure, so that it is known soon whether it is over. */
+  async #fetch(after: ReadonlyMap<string, string>, isProbe: boolean): Promise<void> {
+    const { client, group, buffer, isFollowing, noAck } = this.#host;
     const room = buffer - Math.max(...[...after.keys()].map((key) => this.#host.held(key)));
+    // The server never blocks for entries that are pending already; asked to, the reader would ask again and again.
+    const isDraining = group !== null && [...after.values()].some((position) => position !== ">");
     const interrupt = new AbortController();
     this.#interrupt = interrupt;
     this.#reading = new Set(after.keys());
@@ -152,11 +159,13 @@ export class Lane<M> {
       const plan = {
         after,
         count: room,
-        block: isFollowing ? 0 : block,
+        block: isDraining || isProbe ? undefined : this.#host.block(),
         signal: interrupt.signal,
         noAck,
         list: (key: string) => this.#host.list(key),
         onLost: (error: Error) => this.#host.lost(error),
+        // Who follows pauses here, and tells when it is over.
+        isPatient: !isFollowing,
         ...(group === null ? {} : { group }),
       };
       lists = await readSlot(client, plan, after, interrupt.signal);
@@ -164,39 +173,37 @@ export class Lane<M> {
       this.#interrupt = null;
     }
     this.#host.connected();
-    this.#advance(after, lists);
-    for (const list of lists) await this.#host.take(list);
-    if (lists.length === 0 && !this.#isDrainingBacklog(after) && !isFollowing) {
+    await this.#take(after, lists);
+    if (lists.length === 0 && !isDraining && !isFollowing) {
       // Others may have got room meanwhile; then it goes on with them.
       this.#isEmpty = [...this.#due().keys()].every((key) => after.has(key));
       if (this.isDry) this.#host.dry();
     }
   }
 
-  /** Move the keys on: to the last id read, or from the end of the backlog to new entries. */
-  #advance(after: ReadonlyMap<string, string>, lists: readonly MessageList<unknown, M>[]): void {
+  /** Hand on what was read, and move its keys: to the last id, or from the end of a backlog to new entries. */
+  async #take(after: ReadonlyMap<string, string>, lists: readonly MessageList<unknown, M>[]): Promise<void> {
+    // A key may have been removed meanwhile, or removed and added from elsewhere.
+    const isCurrent = (key: string): boolean => this.#positions.get(key) === after.get(key);
+    const current = lists.filter((list) => isCurrent(list.stream));
     const isGroup = this.#host.group !== null;
-    for (const [key, position] of after) {
-      if (!this.#positions.has(key)) continue;
-      const lastId = lists.findLast((list) => list.stream === key)?.lastId;
-      if (!isGroup && lastId) this.#positions.set(key, lastId);
-      if (isGroup && position !== ">") this.#positions.set(key, lastId ?? ">");
+    const moving = [...after].filter(([, position]) => position !== ">").map(([key]) => key);
+    if (current.length > 0) await this.#host.take(current, new Set(isGroup ? moving : []));
+    for (const key of moving) {
+      const lastId = current.findLast((list) => list.stream === key)?.lastId ?? (isGroup ? ">" : null);
+      if (lastId !== null && isCurrent(key)) this.#positions.set(key, lastId);
     }
-  }
-
-  #isDrainingBacklog(after: ReadonlyMap<string, string>): boolean {
-    return this.#host.group !== null && [...after.values()].some((position) => position !== ">");
   }
 
   /** Go on after a failure, with a growing pause; false where it is final. */
   async #recover(error: unknown, keys: readonly string[], failures: number): Promise<boolean> {
     let final = error;
     if (error instanceof NoSuchGroupError) {
-      if (failures > 0) await this.#pause(failures);
+      if (failures > 0) await pause(failures, this.#closing.signal);
       if (this.#isClosed) return false;
       try {
         await this.#host.restore(error, keys);
-        return true;
+        return !this.#isClosed;
       } catch (other) {
         final = other;
       }
@@ -207,18 +214,8 @@ export class Lane<M> {
       return false;
     }
     this.#host.lost(final);
-    await this.#pause(failures);
+    await pause(failures, this.#closing.signal);
     return !this.#isClosed;
-  }
-
-  /** Wait 100 ms doubling to 2 s, with a random half; a close ends it. */
-  async #pause(failures: number): Promise<void> {
-    const most = Math.min(100 * 2 ** failures, 2000);
-    this.#interrupt = new AbortController();
-    await wait(most / 2 + (Math.random() * most) / 2, undefined, { signal: this.#interrupt.signal }).catch(
-      () => {},
-    );
-    this.#interrupt = null;
   }
 
   /** Wait until something is taken, asked for, added or closed. */
@@ -232,17 +229,8 @@ export class Lane<M> {
     if (isFull && ms >= SLOW_AFTER && !this.#isClosed) this.#host.slow(this.keys, ms);
   }
 
-  get #isBlocking(): boolean {
-    return this.#interrupt !== null && (this.#host.isFollowing || this.#host.block !== undefined);
-  }
-
   #restart(): void {
     this.#interrupt?.abort(INTERRUPTED);
     this.#wake?.();
   }
-}
-
-/** Whether a failure may be over later without anybody's doing. */
-function isPassing(error: unknown): error is ConnectionLostError | ReplyError {
-  return error instanceof ConnectionLostError || (error instanceof ReplyError && error.retriable);
 }

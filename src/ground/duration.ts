@@ -1,5 +1,5 @@
 import { UTCDate } from "@date-fns/utc";
-import { add, type Duration, milliseconds } from "date-fns";
+import { add, type Duration } from "date-fns";
 import { InvalidArgumentError } from "./errors.ts";
 
 export type { Duration };
@@ -7,19 +7,29 @@ export type { Duration };
 /** A length of time: milliseconds, or a date-fns `Duration` such as `{ minutes: 5 }`. */
 export type Time = number | Duration;
 
-const UNITS = ["years", "months", "weeks", "days", "hours", "minutes", "seconds"] as const;
+/** Milliseconds of each unit; of years and months on average. */
+const UNITS = {
+  years: 31_556_952_000,
+  months: 2_629_746_000,
+  weeks: 604_800_000,
+  days: 86_400_000,
+  hours: 3_600_000,
+  minutes: 60_000,
+  seconds: 1000,
+} as const;
+const NAMES = Object.keys(UNITS) as (keyof Duration)[];
 
 /**
  * Milliseconds of a length of time, a whole number of at least 0.
  *
- * Months and years count as their average length (date-fns `milliseconds`); use {@link calendar} where the
- * calendar matters.
+ * Months and years count as their average length, 30.436875 and 365.2425 days; use {@link calendar} where the calendar
+ * matters. (Not date-fns `milliseconds`, which cuts fractions off: 1.15 minutes would be 68,999 ms.)
  *
  * @throws InvalidArgumentError for a negative, endless or empty time and for unknown units.
  */
 export function toMilliseconds(name: string, time: Time): number {
   if (typeof time !== "number") assertDuration(name, time);
-  const ms = typeof time === "number" ? time : milliseconds(time);
+  const ms = typeof time === "number" ? time : lengthOf(time);
   if (!(ms >= 0 && ms <= Number.MAX_SAFE_INTEGER))
     throw new InvalidArgumentError(name, "milliseconds of at least 0", time);
   return Math.round(ms);
@@ -53,10 +63,10 @@ export function calendar(name: string, every: Time): Calendar {
       start: (index) => MONDAY + index * width,
     };
   }
-  const average = milliseconds(every);
+  const average = lengthOf(every);
   const start = (index: number): number => {
     const times: Duration = {};
-    for (const unit of UNITS) if (every[unit]) times[unit] = every[unit] * index;
+    for (const unit of NAMES) if (every[unit]) times[unit] = every[unit] * index;
     return add(new UTCDate(0), times).getTime();
   };
   return {
@@ -70,6 +80,10 @@ export function calendar(name: string, every: Time): Calendar {
   };
 }
 
+function lengthOf(duration: Duration): number {
+  return NAMES.reduce((sum, unit) => sum + (duration[unit] ?? 0) * UNITS[unit], 0);
+}
+
 function assertDuration(name: string, time: Duration): void {
   if (time === null || typeof time !== "object" || Array.isArray(time) || time instanceof Date) {
     throw new InvalidArgumentError(name, "milliseconds or a date-fns Duration", time);
@@ -77,8 +91,8 @@ function assertDuration(name: string, time: Duration): void {
   if (!Object.values(time).some((value) => value !== undefined))
     throw new InvalidArgumentError(name, "a Duration with at least one unit", time);
   for (const unit of Object.keys(time)) {
-    if (!(UNITS as readonly string[]).includes(unit)) {
-      throw new InvalidArgumentError(`${name} unit`, `among ${UNITS.join(", ")}`, unit);
+    if (!(NAMES as readonly string[]).includes(unit)) {
+      throw new InvalidArgumentError(`${name} unit`, `among ${NAMES.join(", ")}`, unit);
     }
     const value = time[unit as keyof Duration];
     if (value === undefined) continue;

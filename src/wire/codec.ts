@@ -40,6 +40,8 @@ export interface Codec<T, I = T> {
 export type TextRecord = Record<string, string>;
 /** What the `text` codec takes. */
 export type TextInput = Readonly<Record<string, string | number | bigint | boolean>>;
+/** What may be added where `T` is read and nothing more is said: the same, but for text also numbers and booleans. */
+export type InputOf<T> = [T, TextRecord] extends [TextRecord, T] ? TextInput : T;
 
 /** Name of the field that carries headers; data cannot have it. */
 export const HEADERS_FIELD = "@headers";
@@ -239,8 +241,10 @@ export class Payload<T, I> {
     const accept = (result: StandardSchemaV1.Result<unknown>): FlatFields => {
       const issue = result.issues?.[0];
       if (issue) {
-        const name = ["data", ...(toIssue(issue).path ?? [])].map(String).join(".");
-        throw new InvalidArgumentError(name, `as the schema says (${issue.message})`, value, {
+        const path = toIssue(issue).path ?? [];
+        const name = ["data", ...path].map(String).join(".");
+        const refused = path.reduce<unknown>((at, segment) => (at as never)?.[segment], value);
+        throw new InvalidArgumentError(name, `as the schema says (${issue.message})`, refused, {
           cause: result.issues,
         });
       }

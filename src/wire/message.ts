@@ -217,6 +217,19 @@ export class MessageList<T, M> {
     return Promise.all(this.#waiting).then(() => this.#settled());
   }
 
+  /** All messages, in order, with what was refused in its place. */
+  outcomes(): (M | DecodeError)[] | Promise<(M | DecodeError)[]> {
+    if (this.#waiting === null) return this.#mixed();
+    return Promise.all(this.#waiting).then(() => this.#mixed());
+  }
+
+  #mixed(): (M | DecodeError)[] {
+    if (this.#holes === null) return this.#messages;
+    const mixed: (M | DecodeError)[] = [...this.#messages];
+    for (const { index, error } of this.#holes) mixed[index] = error;
+    return mixed;
+  }
+
   #settled(): M[] {
     if (this.#holes === null) return this.#messages;
     const holes = this.#holes.sort((a, b) => a.index - b.index);

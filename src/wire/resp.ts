@@ -34,6 +34,9 @@ const MAX_ARRAY = 2 ** 31 - 1;
 const MAX_DIGITS = 10;
 const MAX_LINE = 64 * 1024;
 const MAX_DEPTH = 32;
+/** The buffer an inbox begins with when it needs one, and the largest it keeps for the next reply. */
+const LEAST_ROOM = 128 * 1024;
+const MOST_ROOM = 1024 * 1024;
 
 /**
  * Commands on their way to the server, as one write.
@@ -110,7 +113,8 @@ export class Inbox {
   at = 0;
   /** Index after the last byte that has arrived. */
   end = 0;
-  #isOwned = false;
+  /** The buffer for what does not fit into one chunk; `bytes` is this or a chunk. */
+  #room: Bytes = Buffer.alloc(0) as Bytes;
   #isWalking = false;
   /** Where the walk goes on, and how many frames it still has to pass. */
   #walkAt = 0;
@@ -120,18 +124,25 @@ export class Inbox {
   push(chunk: Buffer): void {
     const waiting = this.end - this.at;
     if (waiting === 0) {
-      this.#rebase(chunk, chunk.length, false);
+      if (this.#room.length > MOST_ROOM) this.#room = Buffer.alloc(0) as Bytes;
+      this.#rebase(chunk, chunk.length);
       return;
     }
-    if (!this.#isOwned || this.bytes.length < this.end + chunk.length) {
-      // Grown by doubling, so that an item of any size is copied a bounded number of times.
-      const size = waiting + chunk.length;
-      const grown = Buffer.allocUnsafeSlow(this.#isOwned ? 2 * size : size);
-      this.bytes.copy(grown, 0, this.at, this.end);
-      this.#rebase(grown, waiting, true);
-    }
+    if (this.bytes !== this.#room || this.bytes.length < this.end + chunk.length)
+      this.#makeRoom(waiting + chunk.length);
     chunk.copy(this.bytes, this.end);
     this.end += chunk.length;
+  }
+
+  /** Move what waits to the start of a buffer that holds `size` bytes. */
+  #makeRoom(size: number): void {
+    // Grown by doubling, so that an item of any size is copied a bounded number of times; and used again, since
+    // memory outside of the heap that is allocated for every chunk makes V8 collect all of it each time.
+    if (this.#room.length < size)
+      this.#room = Buffer.allocUnsafeSlow(Math.max(LEAST_ROOM, 2 * size)) as Bytes;
+    const waiting = this.end - this.at;
+    this.bytes.copy(this.#room, 0, this.at, this.end);
+    this.#rebase(this.#room, waiting);
   }
 
   /** How many bytes wait. */
@@ -178,12 +189,11 @@ export class Inbox {
     return true;
   }
 
-  #rebase(bytes: Buffer, end: number, isOwned: boolean): void {
+  #rebase(bytes: Buffer, end: number): void {
     this.#walkAt -= this.at;
     this.bytes = bytes as Bytes;
     this.at = 0;
     this.end = end;
-    this.#isOwned = isOwned;
   }
 
   /** The type byte of what comes next, or -1 where nothing is here. */

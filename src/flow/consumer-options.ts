@@ -1,0 +1,49 @@
+import type { Time } from "../ground/duration.ts";
+import type { NoSuchGroupError } from "../ground/errors.ts";
+import type { From } from "./source.ts";
+
+/** Options of a consumer. */
+export interface ConsumerOptions {
+  /** Where streams begin, for all or by key; not for groups, which have a cursor. @defaultValue `"latest"` */
+  readonly from?: From | Readonly<Record<string, From>>;
+  /** Most messages held for a stream. @defaultValue 100 */
+  readonly buffer?: number;
+  /**
+   * Milliseconds or a `Duration` to wait for a message where none is held, counted from the call; 0 waits for ever.
+   * @defaultValue not at all
+   */
+  readonly block?: Time;
+  /** Never end: wait for ever, and go on after every fault that may pass. @defaultValue false */
+  readonly follow?: boolean;
+  /** Read a group's entries without making them pending. @defaultValue false */
+  readonly noAck?: boolean;
+  /** Make the group where it is missing when the consumer opens. @defaultValue true */
+  readonly autoCreate?: boolean;
+  /** Make the group again where it goes missing later. @defaultValue as `autoCreate` */
+  readonly recreate?: boolean;
+  /** Begin with this consumer's own pending entries. @defaultValue false */
+  readonly backlog?: boolean;
+  /** Closes the consumer; a waiting read rejects with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a consumer tells by {@link Consumer.status}. */
+export type ConsumerEvent =
+  | { readonly type: "disconnected"; readonly error: Error }
+  | { readonly type: "reconnected" }
+  | { readonly type: "groupMissing"; readonly error: NoSuchGroupError; readonly streams: readonly string[] }
+  | { readonly type: "groupRecreated"; readonly streams: readonly string[] }
+  | { readonly type: "slow"; readonly streams: readonly string[]; readonly heldFor: number };
+
+/** Names of the options, to refuse a misspelt one. */
+export const OPTIONS: readonly string[] = [
+  "from",
+  "buffer",
+  "block",
+  "follow",
+  "noAck",
+  "autoCreate",
+  "recreate",
+  "backlog",
+  "signal",
+];

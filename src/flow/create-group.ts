@@ -1,0 +1,42 @@
+import type { Client } from "../connection/client.ts";
+import { GroupExistsError, type ReplyErrorOptions, replyError } from "../ground/errors.ts";
+import { ErrorReply, Request, ValuesDecoder } from "../wire/resp.ts";
+
+/**
+ * Make a group on streams, and the streams that are not there. Sends `XGROUP CREATE ... MKSTREAM` over a wire, which
+ * notices a silent server and can be aborted.
+ *
+ * @param starts - By key, the id after which the group begins.
+ * @returns the keys on which it was not there.
+ */
+export async function createGroup(
+  client: Client,
+  name: string,
+  starts: ReadonlyMap<string, string>,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const made: string[] = [];
+  for (const keys of client.groupBySlot([...starts.keys()])) {
+    if (keys.length === 0) continue;
+    const facts: ReplyErrorOptions = { command: "XGROUP", streams: keys, group: name };
+    const request = new Request();
+    for (const key of keys) {
+      request.command(["XGROUP", "CREATE", client.keyPrefix + key, name, starts.get(key)!, "MKSTREAM"]);
+    }
+    const decoder = () => new ValuesDecoder(keys.length);
+    const replies = await client.exchange({
+      ...{ key: keys[0]!, request, decoder, facts, signal },
+      isRepeatable: true,
+    });
+    for (const [i, key] of keys.entries()) {
+      const reply = replies[i]!;
+      if (!(reply instanceof ErrorReply)) {
+        made.push(key);
+        continue;
+      }
+      const error = replyError(reply.text, { ...facts, streams: [key] });
+      if (!(error instanceof GroupExistsError)) throw error;
+    }
+  }
+  return made;
+}

@@ -1,0 +1,94 @@
+import type { Database } from "../../../src/index.ts";
+import { BUILT } from "../build.ts";
+import type { Payload, Tally } from "../payload.ts";
+import { type Entry, OURS, PAGE, type Peer } from "./peer.ts";
+
+type Library = typeof import("../../../src/index.ts");
+
+/** Opens this library: every work as the guides show it. */
+export async function openWalrus(url: string): Promise<Peer> {
+  const { Database } = (await import(BUILT)) as Library;
+  return new WalrusPeer(new Database(url));
+}
+
+/** This library. */
+class WalrusPeer implements Peer {
+  readonly name: string = OURS;
+  readonly #db: Database;
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  async scan(key: string): Promise<Tally> {
+    let messages = 0;
+    let characters = 0;
+    for await (const { data } of this.#db.Stream(key).range()) {
+      messages++;
+      characters += data.user!.length + data.action!.length + data.body!.length;
+    }
+    return { messages, characters };
+  }
+
+  async scanByPages(key: string): Promise<Tally> {
+    let messages = 0;
+    let characters = 0;
+    for await (const page of this.#db.Stream(key).range().pages()) {
+      for (const { data } of page) {
+        messages++;
+        characters += data.user!.length + data.action!.length + data.body!.length;
+      }
+    }
+    return { messages, characters };
+  }
+
+  async addMany(key: string, items: readonly Payload[]): Promise<Tally> {
+    const ids = await this.#db.Stream(key).addMany(items);
+    let characters = 0;
+    for (const { user, action, body } of items) characters += user.length + action.length + body.length;
+    return { messages: ids.length, characters };
+  }
+
+  async readGroup(key: string, group: string): Promise<Tally> {
+    const cg = this.#db.consumerGroup(group, [key]);
+    let messages = 0;
+    let characters = 0;
+    for (;;) {
+      const batch = (await cg.read({ count: PAGE }))[key];
+      if (batch === undefined) return { messages, characters };
+      for (const { data } of batch) {
+        messages++;
+        characters += data.user!.length + data.action!.length + data.body!.length;
+      }
+      await cg.streams[key]!.ack(...batch);
+    }
+  }
+
+  adder(key: string): (item: Payload) => Promise<string> {
+    const stream = this.#db.Stream(key);
+    return (item) => stream.add(item);
+  }
+
+  counter(key: string): () => Promise<number> {
+    const stream = this.#db.Stream(key);
+    return () => stream.length();
+  }
+
+  reader(key: string): (lastId: string) => Promise<Entry[]> {
+    const stream = this.#db.Stream(key);
+    return (lastId) => stream.read({ block: 5_000, lastId, count: PAGE });
+  }
+
+  async hold(key: string, count: number): Promise<Entry[]> {
+    const held: Entry[] = [];
+    for await (const message of this.#db.Stream(key).range()) {
+      held.push(message);
+      if (held.length === count) break;
+    }
+    return held;
+  }
+
+  close(): Promise<void> {
+    return this.#db.close();
+  }
+}
