@@ -214,7 +214,11 @@ export class Client {
       } catch (error) {
         if (!(error instanceof ConnectionLostError)) throw error;
         const isFinal = error.isSent ? !options.isRepeatable : !this.isCluster;
-        if (isFinal || attempt >= this.#maxRetries || this.#isEnded) throw error;
+        if (isFinal || attempt >= this.#maxRetries || this.#isEnded) {
+          // Whoever tries again above is to find the slot's new owner.
+          if (this.isCluster && !this.#isEnded) await this.#refresh(key, signal);
+          throw error;
+        }
         options.onLost?.(error);
         asked = null;
         await this.#pause(attempt, signal);

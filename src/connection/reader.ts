@@ -282,8 +282,8 @@ async function recover<T, M>(
       if (page instanceof ErrorReply) throw replyError(page.text, facts);
       const elapsed = performance.now() - sent;
       const entries = page as unknown as [id: string, consumer: string, idle: number, deliveries: number][];
+      // The server's idle time is a difference of whole milliseconds, so it may be one too long.
       for (const [entry, , idle, deliveries] of entries)
-        // The server's idle time is a difference of whole milliseconds, so it may be one too long.
         if (deliveries === 1 && idle <= elapsed + 1) lost.push(entry);
       if (entries.length < PAGE) break;
       start = `(${entries.at(-1)![0]}`;

@@ -67,7 +67,9 @@ export class Wire {
     const onAbort = (): void => abandon(redis);
     signal.addEventListener("abort", onAbort);
     // The answer also says that nothing of ioredis's own is outstanding on this socket.
-    const clientId = await raceEnd(redis, redis.client("ID"))
+    const answer = redis.client("ID");
+    mute(redis);
+    const clientId = await raceEnd(redis, answer)
       .catch((error: Error) => {
         if (error.name === "ReplyError") return null;
         abandon(redis);
@@ -163,6 +165,16 @@ export class Wire {
     }
     this.#onClose(this);
   }
+}
+
+/**
+ * Let ioredis send nothing more of its own.
+ *
+ * While a server is loading it repeats its ready check by a timer, which outlives the connection that it was for: its
+ * `INFO` would come onto the next one, and the reply between ours.
+ */
+function mute(redis: Redis): void {
+  redis.sendCommand = (command) => command.promise;
 }
 
 /** End a connection for good, without waiting for the other side. */

@@ -3,6 +3,7 @@ import type { RedisLike } from "../connection/driver.ts";
 import { assertName } from "../ground/assert.ts";
 import { type Time, toMilliseconds } from "../ground/duration.ts";
 import { InvalidArgumentError } from "../ground/errors.ts";
+import type { Argument } from "../wire/resp.ts";
 
 /** One key of a database. */
 export abstract class Container {
@@ -20,12 +21,12 @@ export abstract class Container {
 
   /** Whether the key is there. Sends `EXISTS`. */
   async exists(): Promise<boolean> {
-    return (await this.client.command("exists", [this.key], { stream: this.key })) === 1;
+    return this.#did("exists", [this.key]);
   }
 
   /** Delete the key and all in it, whatever its type. Sends `DEL`; false where it was not there. */
   async clear(): Promise<boolean> {
-    return (await this.client.command("del", [this.key], { stream: this.key })) === 1;
+    return this.#did("del", [this.key]);
   }
 
   /**
@@ -37,12 +38,13 @@ export abstract class Container {
   async expire(when: Time | Date): Promise<boolean> {
     if (when instanceof Date) {
       if (Number.isNaN(when.getTime())) throw new InvalidArgumentError("when", "a valid Date", when);
-      return (await this.client.command("pexpireat", [this.key, when.getTime()], { stream: this.key })) === 1;
+      return this.#did("pexpireat", [this.key, when.getTime()]);
     }
-    return (
-      (await this.client.command("pexpire", [this.key, toMilliseconds("when", when)], {
-        stream: this.key,
-      })) === 1
-    );
+    return this.#did("pexpire", [this.key, toMilliseconds("when", when)]);
+  }
+
+  /** Send a command that says 1 where it did something; as a text where ioredis's `stringNumbers` is set. */
+  async #did(command: string, args: Argument[]): Promise<boolean> {
+    return Number(await this.client.command(command, args, { stream: this.key })) === 1;
   }
 }

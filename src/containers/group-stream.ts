@@ -232,11 +232,9 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
    */
   async deleteConsumer(name: string = this.consumer): Promise<number> {
     assertName("consumer", name);
-    return (await this.client.command(
-      "xgroup",
-      ["DELCONSUMER", this.key, this.group, name],
-      this.facts(),
-    )) as number;
+    return Number(
+      await this.client.command("xgroup", ["DELCONSUMER", this.key, this.group, name], this.facts()),
+    );
   }
 
   /** The consumers of this group on this stream. Sends `XINFO CONSUMERS`. */
@@ -265,7 +263,7 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
   }
 
   async #ackNow(ids: readonly string[]): Promise<number> {
-    return (await this.client.command("xack", [this.key, this.group, ...ids], this.facts())) as number;
+    return Number(await this.client.command("xack", [this.key, this.group, ...ids], this.facts()));
   }
 
   /** Messages of a claim's reply, with the server's delivery counts. */

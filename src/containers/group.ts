@@ -195,7 +195,7 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
   destroy(): Promise<Record<K, boolean>> {
     return this.#onEach(async (key) => {
       try {
-        return (await this.#xgroup("DESTROY", key, [])) === 1;
+        return Number(await this.#xgroup("DESTROY", key, [])) === 1;
       } catch (error) {
         if (error instanceof NoSuchStreamError) return false;
         throw error;

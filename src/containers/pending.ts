@@ -84,7 +84,7 @@ export function pendingEntries(
       const size = Math.min(PAGE, left);
       const reply = await client.command("xpending", [key, group, ...age, from, last, size, ...who], facts);
       const entries = (reply as [string, string, number, number][]).map(
-        (entry) => new PendingEntry(...entry),
+        ([id, owner, idle, deliveries]) => new PendingEntry(id, owner, Number(idle), Number(deliveries)),
       );
       if (entries.length > 0) yield entries;
       if (entries.length < size) return;
@@ -105,7 +105,7 @@ export async function pendingSummary(client: Client, key: string, group: string)
   const reply = (await client.command("xpending", [key, group], { stream: key, group })) as Reply;
   const [count, first, last, consumers] = reply;
   return {
-    count,
+    count: Number(count),
     first,
     last,
     consumers: (consumers ?? []).map(([name, pending]) => ({ name, pending: Number(pending) })),

@@ -86,5 +86,5 @@ export interface Reading<M> {
   /** A list for messages of a key, also of one that is not among `keys`; throws where that cannot be read. */
   readonly list: (key: string) => MessageList<unknown, M>;
   /** The same messages of a group's backlog, with the delivery counts that the server has. */
-  readonly counted?: (key: string, messages: readonly M[]) => Promise<M[]>;
+  counted?(key: string, messages: readonly M[]): Promise<M[]>;
 }

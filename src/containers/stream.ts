@@ -202,12 +202,12 @@ export class Stream<T = TextRecord, I = InputOf<T>> extends Container {
   async delete(...ids: IdLike[]): Promise<number> {
     if (ids.length === 0) return 0;
     const exact = ids.map((id) => toId(id, "exact"));
-    return (await this.client.command("xdel", [this.key, ...exact], this.facts())) as number;
+    return Number(await this.client.command("xdel", [this.key, ...exact], this.facts()));
   }
 
   /** Number of entries; 0 where there is no stream. Sends `XLEN`. */
   async length(): Promise<number> {
-    return (await this.client.command("xlen", [this.key], this.facts())) as number;
+    return Number(await this.client.command("xlen", [this.key], this.facts()));
   }
 
   /**
@@ -228,11 +228,9 @@ export class Stream<T = TextRecord, I = InputOf<T>> extends Container {
     if (given.length !== 1)
       throw new InvalidArgumentError("trim", "one of maxlen, minid and olderThan", given.length);
     const minid = olderThan === undefined ? {} : { minid: await this.#before(olderThan) };
-    return (await this.client.command(
-      "xtrim",
-      [this.key, ...trimArguments({ ...rest, ...minid })],
-      this.facts(),
-    )) as number;
+    return Number(
+      await this.client.command("xtrim", [this.key, ...trimArguments({ ...rest, ...minid })], this.facts()),
+    );
   }
 
   /** Set the last id the stream has given out; it must not be before its last entry. Sends `XSETID`. */

@@ -23,8 +23,8 @@ export type { ConsumerEvent, ConsumerOptions } from "./consumer-options.ts";
 
 /** A call that waits for a message. */
 interface Waiter<M> {
-  readonly resolve: (message: M | null) => void;
-  readonly reject: (error: unknown) => void;
+  resolve(message: M | null): void;
+  reject(error: unknown): void;
   /** When it has waited long enough, by `performance.now()`. */
   readonly until: number;
 }
@@ -62,6 +62,7 @@ export class Consumer<T, M extends Message<T> = Message<T>> implements AsyncIter
   #isOpen = false;
   #isDisconnected = false;
   #hasRead = false;
+  #isMissing = false;
   #failure: { readonly error: unknown } | null = null;
 
   /**
@@ -177,8 +178,8 @@ export class Consumer<T, M extends Message<T> = Message<T>> implements AsyncIter
   }
 
   /** {@link Consumer.close}. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#end();
   }
 
   get #isClosed(): boolean {
@@ -349,7 +350,8 @@ export class Consumer<T, M extends Message<T> = Message<T>> implements AsyncIter
   async #restore(error: NoSuchGroupError, keys: readonly string[]): Promise<void> {
     const { client, group } = this.#reading;
     const { autoCreate = true, recreate = autoCreate } = this.#options;
-    this.#events.emit(() => ({ type: "groupMissing", error, streams: keys }));
+    if (!this.#isMissing) this.#events.emit(() => ({ type: "groupMissing", error, streams: keys }));
+    this.#isMissing = true;
     // With `autoCreate: false` it must have been there once.
     if (!recreate || (!autoCreate && !this.#hasRead)) throw error;
     const streams = await createGroup(client, group!.name, this.#startsOf(keys), this.#closing.signal);
@@ -358,6 +360,7 @@ export class Consumer<T, M extends Message<T> = Message<T>> implements AsyncIter
       group!.seen.delete(key);
       group!.doubts?.delete(key);
     }
+    this.#isMissing = false;
     this.#events.emit(() => ({ type: "groupRecreated", streams }));
   }
 

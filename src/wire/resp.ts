@@ -31,6 +31,8 @@ export const ARRAY = 42;
 /** What Redis itself refuses: `proto-max-bulk-len` of 512 MB, and arrays beyond a signed 32-bit count. */
 const MAX_BULK = 512 * 1024 * 1024;
 const MAX_ARRAY = 2 ** 31 - 1;
+/** Longest text that is joined, far below the 512 MB at which strings end in V8. */
+const MAX_TEXT = 2 ** 24;
 const MAX_DIGITS = 10;
 const MAX_LINE = 64 * 1024;
 const MAX_DEPTH = 32;
@@ -41,14 +43,15 @@ const MOST_ROOM = 1024 * 1024;
 /**
  * Commands on their way to the server, as one write.
  *
- * Texts are joined and measured in UTF-8; bytes are kept as they are between them.
+ * Texts are joined and measured in UTF-8; bytes are copied as they are between them, so that their owner may use
+ * the memory again (a generator that reads into one buffer).
  * @see https://redis.io/docs/latest/develop/reference/protocol-spec/
  */
 export class Request {
   #text = "";
   /** Whether every text so far is ASCII, so that it can be copied instead of encoded. */
   #isAscii = true;
-  #parts: Buffer[] | null = null;
+  readonly #parts: Buffer[] = [];
 
   /** Append one command. */
   command(args: readonly Argument[]): this {
@@ -65,6 +68,7 @@ export class Request {
 
   /** Append the arguments of another request: what many commands have in common. */
   encoded(args: Request): this {
+    if (args.#parts.length > 0) this.#flush().push(...args.#parts);
     this.#text += args.#text;
     this.#isAscii &&= args.#isAscii;
     return this;
@@ -74,6 +78,7 @@ export class Request {
   arg(arg: Argument): this {
     if (typeof arg === "string") {
       const length = Buffer.byteLength(arg);
+      if (this.#text.length + arg.length > MAX_TEXT) this.#flush();
       if (length !== arg.length) this.#isAscii = false;
       this.#text += `$${length}\r\n${arg}\r\n`;
     } else if (typeof arg === "number") {
@@ -81,8 +86,7 @@ export class Request {
       this.#text += `$${text.length}\r\n${text}\r\n`;
     } else {
       this.#text += `$${arg.byteLength}\r\n`;
-      this.#parts ??= [];
-      this.#parts.push(this.#bytes(), Buffer.from(arg.buffer, arg.byteOffset, arg.byteLength));
+      this.#flush().push(Buffer.from(arg));
       this.#text = "\r\n";
     }
     return this;
@@ -91,7 +95,14 @@ export class Request {
   /** What goes to the socket. */
   payload(): Buffer {
     const rest = this.#bytes();
-    return this.#parts === null ? rest : Buffer.concat([...this.#parts, rest]);
+    return this.#parts.length === 0 ? rest : Buffer.concat([...this.#parts, rest]);
+  }
+
+  /** Turn the text so far into bytes. */
+  #flush(): Buffer[] {
+    this.#parts.push(this.#bytes());
+    this.#text = "";
+    return this.#parts;
   }
 
   #bytes(): Buffer {

@@ -28,6 +28,14 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
   "12-existing-connection.ts": ["mixed 2-0 walrus-streams", "<GroupMessage mixed 1-0 { from: 'ioredis' }>"],
   "13-cluster.ts": ["slots: 3", "example:cluster-c 1 2", "pending: 0"],
   "14-errors.ts": ["NO_SUCH_GROUP nobody example:errors", "true not a stream", "true CONNECTION_LOST true"],
+  "15-live-tail.ts": ["messages: 12"],
+  "16-resume-after-crash.ts": [
+    "crashed at job 3",
+    "pending after the crash: 4",
+    "did job 3 delivery 2",
+    "pending at the end: 0",
+  ],
+  "17-merge-live.ts": ["12:00 oslo -5", "12:00 rome 12", "12:03 oslo -8", "merged: 7"],
 };
 
 let server: Server;

@@ -71,7 +71,7 @@ export function* everyCut(length: number): Generator<number[]> {
   yield [];
   yield Array.from({ length: length - 1 }, (_, i) => i + 1);
   for (let i = 1; i < length; i++) yield [i];
-  if (length > 100) return;
+  if (length > 64) return;
   for (let i = 1; i < length; i++) for (let j = i + 1; j < length; j++) yield [i, j];
 }
 

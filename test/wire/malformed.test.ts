@@ -243,7 +243,7 @@ test("Decoder.decode – random bytes: a result, a wait or a ProtocolError, and 
       if (whole === ProtocolError && cut === WAITS) return;
       if (!isDeepStrictEqual(cut, whole)) expect(cut).toEqual(whole);
     }),
-    { numRuns: 3000 },
+    { numRuns: 2000 },
   );
   expect(seen).toEqual(new Set(["a result", WAITS, ProtocolError]));
 });

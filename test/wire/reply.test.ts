@@ -165,7 +165,7 @@ test("EntriesDecoder.decode – random entries, random cuts", () => {
       );
       expect(feed(entries(pairs as never), whole, cuts)).toStrictEqual(inOrder);
     }),
-    { numRuns: 200 },
+    { numRuns: 150 },
   );
 });
 

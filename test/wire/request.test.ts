@@ -1,3 +1,4 @@
+import { constants } from "node:buffer";
 import { once } from "node:events";
 import { connect } from "node:net";
 import fc from "fast-check";
@@ -56,6 +57,34 @@ test.each([["ascii"], ["größe"]])("Request.encoded – what commands have in c
   expect(Buffer.from(request.payload())).toEqual(
     Buffer.concat([whole("1-1", "u"), whole("1-2", Buffer.from([129])), whole("1-3", "z")]),
   );
+});
+
+test("Request.encoded – bytes among what commands have in common", () => {
+  const head = new Request()
+    .arg("XADD")
+    .arg(Buffer.from([200]))
+    .arg("é");
+  const request = new Request().open(4).encoded(head).arg("x").open(4).encoded(head).arg("y");
+  const whole = (last: string) => expected(["XADD", Buffer.from([200]), "é", last]);
+  expect(request.payload()).toEqual(Buffer.concat([whole("x"), whole("y")]));
+});
+
+test("Request.arg – bytes are copied: their owner may use the memory again", () => {
+  const memory = Buffer.from("a");
+  const request = new Request().open(2).arg(memory);
+  memory.write("b");
+  request.arg(memory.subarray(0));
+  memory.write("c");
+  expect(sent(request)).toBe("*2\r\n$1\r\na\r\n$1\r\nb\r\n");
+});
+
+test("Request.payload – texts that together are longer than a string can be", () => {
+  const [text, count] = ["x".repeat(40_000_000), 14];
+  const request = new Request().open(count);
+  for (let i = 0; i < count; i++) request.arg(i % 2 ? text : `${text}ü`);
+  const size = request.payload().length;
+  expect(size).toBe("*14\r\n".length + 14 * ("$40000000\r\n\r\n".length + text.length) + 7 * 2);
+  expect(size).toBeGreaterThan(constants.MAX_STRING_LENGTH);
 });
 
 test("Request.payload – any mix of arguments is an array of bulks, measured in UTF-8", () => {

@@ -62,7 +62,7 @@ test("ValuesDecoder.decode – random values, random cuts", () => {
       const cuts = [...new Set(cutAt)].filter((at) => at < whole.length).sort((a, b) => a - b);
       expect(feed(new ValuesDecoder(values.length), whole, cuts)).toStrictEqual(values);
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 });
 
