@@ -35,8 +35,8 @@ export {
   WrongTypeError,
 } from "./ground/errors.ts";
 export { compareIds, type IdLike, type IdPosition, nextId, type ParsedId, parseId, previousId, toId } from "./wire/id.ts";
-export { type AnyCodec, bytes, type Codec, type FlatFields, type InputOf, json, type Pair, type PayloadOptions, pairs, type RawField, type SchemaOptions, structured, type TextInput, type TextRecord, text } from "./wire/codec.ts";
-export { type Delivery, GroupMessage, Message } from "./wire/message.ts";
+export { type AnyCodec, bytes, type Codec, type FlatFields, type InputOf, json, type Pair, type PairInput, type PayloadOptions, pairs, type RawField, type SchemaOptions, structured, type TextInput, type TextRecord, text } from "./wire/codec.ts";
+export { type Delivery, GroupMessage, type GroupMessageJson, Message, type MessageJson } from "./wire/message.ts";
 export type { RedisLike } from "./connection/driver.ts";
 export { Container } from "./containers/container.ts";
 export { LazyList, Range, type RangeQuery } from "./containers/range.ts";
@@ -45,11 +45,11 @@ export type { TrimOptions } from "./containers/trim.ts";
 export type { AddManyOptions } from "./containers/batch.ts";
 export type { GroupReadOptions, ReadOptions } from "./containers/read.ts";
 export { type AddOptions, Stream } from "./containers/stream.ts";
-export { PendingEntry, type PendingOptions, type PendingSummary } from "./containers/pending.ts";
+export { type PendingConsumer, PendingEntry, type PendingOptions, type PendingSummary } from "./containers/pending.ts";
 export { type Autoclaimed, type AutoclaimOptions, type ClaimOptions, GroupStream, type Membership } from "./containers/group-stream.ts";
 export { type AttributeName, type Attributes, attributeName } from "./containers/attributes.ts";
 export type { GroupKeys, KeyOf } from "./containers/group-keys.ts";
-export { Group, type GroupConsumer, type GroupStats, type GroupStreamStats, type HealthIssue, type HealthLimits, type MemberOptions } from "./containers/group.ts";
+export { Group, type GroupConsumer, type GroupStats, type GroupStreamStats, type Health, type HealthIssue, type HealthLimits, type MemberOptions } from "./containers/group.ts";
 export { ConsumerGroup, type ConsumerGroupConstructor, type GroupOverStreams } from "./containers/consumer-group.ts";
 export { type Bucket, type BucketOptions, type Row, type SeriesOverStreams, SeriesStream, TimeSeries, type TimeSeriesConstructor } from "./containers/time-series.ts";
 export type { From, GroupSource } from "./flow/source.ts";

@@ -34,7 +34,7 @@ export interface GroupStreamStats {
   readonly consumers: readonly ConsumerInfo[];
 }
 
-/** What {@link ConsumerGroup.stats} gives. */
+/** What {@link Group.stats} gives. */
 export interface GroupStats<K extends string> {
   /** Entries in all streams. */
   readonly length: number;
@@ -50,7 +50,7 @@ export interface GroupStats<K extends string> {
   readonly streams: Readonly<Record<K, GroupStreamStats>>;
 }
 
-/** Limits of {@link ConsumerGroup.health}; what is absent is not looked at. */
+/** Limits of {@link Group.health}; what is absent is not looked at. */
 export interface HealthLimits {
   /** Most entries not delivered yet, a stream; an unknown lag is an issue too. */
   readonly maxLag?: number;
@@ -60,7 +60,7 @@ export interface HealthLimits {
   readonly maxPending?: number;
 }
 
-/** One finding of {@link ConsumerGroup.health}. */
+/** One finding of {@link Group.health}. */
 export interface HealthIssue {
   /** Which stream. */
   readonly stream: string;
@@ -68,6 +68,14 @@ export interface HealthIssue {
   readonly kind: "missing" | "lag" | "idle" | "pending";
   /** The same in words. */
   readonly message: string;
+}
+
+/** What {@link Group.health} finds. */
+export interface Health {
+  /** Whether there is no issue. */
+  readonly healthy: boolean;
+  /** What is wrong; `[]` where nothing is. */
+  readonly issues: readonly HealthIssue[];
 }
 
 /** A consumer over all streams of its group. */
@@ -251,7 +259,7 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
    *
    * @returns `healthy`, and the `issues` where it is not.
    */
-  async health(limits: HealthLimits = {}): Promise<{ healthy: boolean; issues: HealthIssue[] }> {
+  async health(limits: HealthLimits = {}): Promise<Health> {
     assertOptions("health", limits, ["maxLag", "maxIdle", "maxPending"]);
     const { maxLag, maxPending } = limits;
     assertOptionalInteger("maxLag", maxLag);

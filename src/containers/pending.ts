@@ -45,7 +45,15 @@ export interface PendingSummary {
   /** The greatest pending id; `null` where nothing is pending. */
   readonly last: string | null;
   /** The consumers that hold some. */
-  readonly consumers: readonly { readonly name: string; readonly pending: number }[];
+  readonly consumers: readonly PendingConsumer[];
+}
+
+/** A consumer that holds pending entries. */
+export interface PendingConsumer {
+  /** Name of the consumer. */
+  readonly name: string;
+  /** How many it holds. */
+  readonly pending: number;
 }
 
 /** Options of {@link GroupStream.pending}. */

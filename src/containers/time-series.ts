@@ -67,7 +67,10 @@ export type Row<T> = {
   readonly sequence: number;
 } & (T extends object
   ? { readonly [Field in keyof T as Field extends RowFact ? `data.${Field}` : Field]: T[Field] }
-  : { readonly data: T });
+  : {
+      /** The data, where it is no object. */
+      readonly data: T;
+    });
 
 type RowFact = "stream" | "id" | "timestamp" | "sequence";
 

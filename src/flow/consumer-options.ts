@@ -29,11 +29,38 @@ export interface ConsumerOptions {
 
 /** What a consumer tells by {@link Consumer.status}. */
 export type ConsumerEvent =
-  | { readonly type: "disconnected"; readonly error: Error }
-  | { readonly type: "reconnected" }
-  | { readonly type: "groupMissing"; readonly error: NoSuchGroupError; readonly streams: readonly string[] }
-  | { readonly type: "groupRecreated"; readonly streams: readonly string[] }
-  | { readonly type: "slow"; readonly streams: readonly string[]; readonly heldFor: number };
+  | {
+      /** A connection was lost, or a read failed in a way that passes. */
+      readonly type: "disconnected";
+      /** What it failed with. */
+      readonly error: Error;
+    }
+  | {
+      /** Reads succeed again. */
+      readonly type: "reconnected";
+    }
+  | {
+      /** The group is gone: destroyed, or its stream was deleted or the server flushed. */
+      readonly type: "groupMissing";
+      /** What the server said. */
+      readonly error: NoSuchGroupError;
+      /** The keys that were read. */
+      readonly streams: readonly string[];
+    }
+  | {
+      /** The group was made again, from its configured start. */
+      readonly type: "groupRecreated";
+      /** The keys that were read. */
+      readonly streams: readonly string[];
+    }
+  | {
+      /** The buffers were full for a while: the loop is slower than the streams. */
+      readonly type: "slow";
+      /** The keys whose buffers were full. */
+      readonly streams: readonly string[];
+      /** For how many milliseconds. */
+      readonly heldFor: number;
+    };
 
 /** Names of the options, to refuse a misspelt one. */
 export const OPTIONS: readonly string[] = [

@@ -109,11 +109,16 @@ export interface Pair {
   readonly value: string;
 }
 
+/** One field that {@link pairs} takes. */
+export interface PairInput {
+  /** The field's name. */
+  readonly name: string;
+  /** The field's value. */
+  readonly value: string | number | bigint | boolean;
+}
+
 /** Fields as a list of `{ name, value }`, in the order and with the repeats that Redis keeps. */
-export const pairs: Codec<
-  Pair[],
-  readonly { readonly name: string; readonly value: string | number | bigint | boolean }[]
-> = {
+export const pairs: Codec<Pair[], readonly PairInput[]> = {
   name: "pairs",
   encode(value) {
     if (!Array.isArray(value)) throw new InvalidArgumentError("data", "a list of { name, value }", value);

@@ -9,8 +9,16 @@ export type IdLike =
   | number
   | bigint
   | Date
-  | { readonly id: string }
-  | { readonly timestamp: Date; readonly sequence?: number };
+  | {
+      /** An entry's id, as a message or a pending entry has it. */
+      readonly id: string;
+    }
+  | {
+      /** The millisecond part. */
+      readonly timestamp: Date;
+      /** The sequence part. @defaultValue 0 */
+      readonly sequence?: number;
+    };
 
 /**
  * Where an id stands in a command; it decides what a `Date` means and which special ids are allowed.

@@ -11,6 +11,32 @@ import {
 } from "./codec.ts";
 import { millisecondsOf, sequenceOf } from "./id.ts";
 
+/** A message as a plain object. */
+export interface MessageJson<T> {
+  /** Key of the stream. */
+  readonly stream: string;
+  /** The entry id. */
+  readonly id: string;
+  /** The millisecond part of the id, UTC. */
+  readonly timestamp: Date;
+  /** The sequence part of the id. */
+  readonly sequence: number;
+  /** The payload. */
+  readonly data: T;
+  /** What travels beside the payload. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A group's message as a plain object. */
+export interface GroupMessageJson<T> extends MessageJson<T> {
+  /** Name of the group. */
+  readonly group: string;
+  /** Name of the consumer it was delivered to. */
+  readonly consumer: string;
+  /** How often it has been delivered. */
+  readonly deliveries: number;
+}
+
 /**
  * One entry of a stream.
  *
@@ -51,14 +77,7 @@ export class Message<T> {
   }
 
   /** A plain object for `JSON.stringify`. */
-  toJSON(): {
-    stream: string;
-    id: string;
-    timestamp: Date;
-    sequence: number;
-    data: T;
-    headers: Readonly<Record<string, string>>;
-  } {
+  toJSON(): MessageJson<T> {
     const { stream, id, timestamp, sequence, data, headers } = this;
     return { stream, id, timestamp, sequence, data, headers };
   }
@@ -122,11 +141,7 @@ export class GroupMessage<T> extends Message<T> {
   }
 
   /** A plain object for `JSON.stringify`. */
-  override toJSON(): ReturnType<Message<T>["toJSON"]> & {
-    group: string;
-    consumer: string;
-    deliveries: number;
-  } {
+  override toJSON(): GroupMessageJson<T> {
     const { group, consumer, deliveries } = this;
     return { ...super.toJSON(), group, consumer, deliveries };
   }

@@ -88,3 +88,25 @@ test("ValuesDecoder.decode – a large nested reply in chunks is walked once and
   expect(frames).toBeLessThan(2.1 * 4 * count);
   expect(copied).toBeLessThan(5 * bytes.length);
 });
+
+/** An item that is cut arrives whole, and is taken. */
+function takeCut(inbox: Inbox, size: number): number {
+  inbox.push(Buffer.alloc(size / 2));
+  inbox.push(Buffer.alloc(size / 2));
+  const room = inbox.bytes.length;
+  inbox.at = inbox.end;
+  return room;
+}
+
+test("Inbox.push – the room for what is cut is used again", () => {
+  const inbox = new Inbox();
+  const allocations = vi.spyOn(Buffer, "allocUnsafeSlow");
+  for (let i = 0; i < 100; i++) takeCut(inbox, 10_000);
+  expect(allocations).toHaveBeenCalledTimes(1);
+});
+
+test("Inbox.push – a room beyond 1 MB is given up with the item it was for", () => {
+  const inbox = new Inbox();
+  expect(takeCut(inbox, 8 * 1024 * 1024)).toBeGreaterThanOrEqual(8 * 1024 * 1024);
+  expect(takeCut(inbox, 100)).toBeLessThan(1024 * 1024);
+});
