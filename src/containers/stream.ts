@@ -43,6 +43,9 @@ export interface AddOptions extends TrimOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** The greatest id there can be. */
+const LAST_ID = "18446744073709551615-18446744073709551615";
+
 let reach: (stream: Stream<unknown, never>) => Reading<Message<unknown>>;
 
 /** How to read a stream. */
@@ -335,7 +338,7 @@ export class Stream<T = TextRecord, I = InputOf<T>> extends Container {
       const list: MessageList<T, Message<T>> = await (ahead ?? this.#page(start, stop, size, isReverse));
       ahead = null;
       left -= list.count;
-      if (list.count < size) left = 0;
+      if (list.count < size || list.lastId === (isReverse ? "0-0" : LAST_ID)) left = 0;
       if (isReverse) stop = `(${list.lastId}`;
       else start = `(${list.lastId}`;
       if (pages > 0 && left > 0) {

@@ -274,6 +274,13 @@ export class Payload<T, I> {
   #fields(value: I, headers?: Readonly<Record<string, string>>): FlatFields {
     const fields = this.#codec.encode(value);
     if (fields.length === 0) throw new InvalidArgumentError("data", "at least one field", value);
+    if (fields.length % 2 !== 0) {
+      throw new InvalidArgumentError(
+        `codec ${this.#codec.name}`,
+        "one that gives names and values in pairs",
+        fields,
+      );
+    }
     for (let i = 0; i < fields.length; i += 2) {
       if (fields[i] === HEADERS_FIELD)
         throw refused(HEADERS_FIELD, "another name: this one is reserved", fields[i + 1]);
@@ -313,7 +320,7 @@ export function setOwn<V>(record: Record<string, V>, name: string, value: V): vo
 }
 
 function encodeHeaders(headers: Readonly<Record<string, string>>): string | null {
-  if (headers === null || typeof headers !== "object" || Array.isArray(headers)) {
+  if (headers === null || typeof headers !== "object" || Array.isArray(headers) || headers instanceof Map) {
     throw new InvalidArgumentError("headers", "an object of strings", headers);
   }
   const names = Object.keys(headers);

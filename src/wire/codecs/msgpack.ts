@@ -14,6 +14,8 @@ const packr = new Packr({
 /**
  * The value as MessagePack in one field, `msgpack`; `msgpackr` is an optional peer dependency.
  *
+ * A property named `__proto__` arrives as `__proto_`: msgpackr renames it for safety.
+ *
  * @throws InvalidArgumentError on add for what MessagePack cannot hold.
  * @example
  * ```ts
