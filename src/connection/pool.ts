@@ -72,7 +72,11 @@ export class WirePool {
     for (let wire = this.#idle.pop(); wire !== undefined; wire = this.#idle.pop()) {
       if (wire.isIdle) return wire;
     }
-    const wire = await Wire.open(this.#connect(), (gone) => this.#all.delete(gone), this.#closing.signal);
+    const wire = await Wire.open(
+      this.#connect(),
+      (gone, reason) => this.#lost(gone, reason),
+      this.#closing.signal,
+    );
     this.#all.add(wire);
     return wire;
   }
@@ -82,6 +86,12 @@ export class WirePool {
     if (!wire.isIdle) return;
     if (this.#closing.signal.aborted || this.#idle.length >= MAX_IDLE) wire.close();
     else this.#idle.push(wire);
+  }
+
+  /** A wire is gone; one that was lost says that the others may lead nowhere too. */
+  #lost(gone: Wire, reason: WalrusError): void {
+    this.#all.delete(gone);
+    if (reason instanceof ConnectionLostError) this.retire();
   }
 
   /** Close the idle wires: the next exchange connects anew, perhaps to another server. */

@@ -31,13 +31,17 @@ export class Wire {
   readonly #redis: Redis;
   readonly #socket: Socket;
   readonly #inbox = new Inbox();
-  readonly #onClose: (wire: Wire) => void;
+  readonly #onClose: (wire: Wire, reason: WalrusError) => void;
   #exchange: Exchange | null = null;
   #end: WalrusError | null = null;
   /** The server's id of this connection, for `CLIENT UNBLOCK`; `null` where it would not say. */
   readonly clientId: number | null;
 
-  private constructor(redis: Redis, clientId: number | null, onClose: (wire: Wire) => void) {
+  private constructor(
+    redis: Redis,
+    clientId: number | null,
+    onClose: (wire: Wire, reason: WalrusError) => void,
+  ) {
     this.#redis = redis;
     this.#socket = redis.stream as Socket;
     this.clientId = clientId;
@@ -58,11 +62,15 @@ export class Wire {
    * server's refusal at once where another try cannot help (a wrong password).
    *
    * @param redis - A connection that has not been started (`lazyConnect`) and that nobody else uses.
-   * @param onClose - Told once when the wire is gone.
+   * @param onClose - Told once when the wire is gone, and why.
    * @throws ConnectionLostError when no server answers.
    * @throws ReplyError when the server refuses the login.
    */
-  static async open(redis: Redis, onClose: (wire: Wire) => void, signal: AbortSignal): Promise<Wire> {
+  static async open(
+    redis: Redis,
+    onClose: (wire: Wire, reason: WalrusError) => void,
+    signal: AbortSignal,
+  ): Promise<Wire> {
     await connected(redis, signal);
     const onAbort = (): void => abandon(redis);
     signal.addEventListener("abort", onAbort);
@@ -163,7 +171,7 @@ export class Wire {
       clearTimeout(exchange.timer);
       exchange.reject(error);
     }
-    this.#onClose(this);
+    this.#onClose(this, error);
   }
 }
 

@@ -52,6 +52,9 @@ export async function addMany<T, I, V extends I>(
   return batches.ids;
 }
 
+/** Most characters and bytes of a batch, however few its entries are. */
+const MOST_VOLUME = 8 * 1024 * 1024;
+
 /** The batch that is being encoded and the one that is under way. */
 class Batches {
   /** Ids that the server has confirmed, in order. */
@@ -62,6 +65,7 @@ class Batches {
   readonly #headLength: number;
   #request = new Request();
   #size = 0;
+  #volume = 0;
   #underWay: Promise<void> = Promise.resolve();
 
   constructor(client: Client, key: string, head: readonly (string | number)[]) {
@@ -72,7 +76,7 @@ class Batches {
   }
 
   get isFull(): boolean {
-    return this.#size === PAGE;
+    return this.#size === PAGE || this.#volume >= MOST_VOLUME;
   }
 
   append(id: string, fields: FlatFields): void {
@@ -80,7 +84,10 @@ class Batches {
       .open(this.#headLength + 1 + fields.length)
       .encoded(this.#head)
       .arg(id);
-    for (const field of fields) request.arg(field);
+    for (const field of fields) {
+      request.arg(field);
+      this.#volume += field.length;
+    }
     this.#size++;
   }
 
@@ -90,6 +97,7 @@ class Batches {
     const size = this.#size;
     this.#request = new Request();
     this.#size = 0;
+    this.#volume = 0;
     await this.#underWay;
     if (size === 0) return;
     this.#underWay = this.#store(request, size);

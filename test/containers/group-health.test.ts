@@ -143,6 +143,16 @@ test("ConsumerGroup.consumers – over all streams, by name", async () => {
   for (const { idle } of consumers) expect(idle).toBeTypeOf("number");
 });
 
+test("ConsumerGroup.consumers – idle since it last did something on any stream", async () => {
+  const { cg, a, b } = await make(1);
+  await cg.streams[b]!.read();
+  await waitFor(async () => (await cg.streams[b]!.consumersInfo())[0]!.idle >= 20);
+  await cg.streams[a]!.read();
+  const [alice] = await cg.consumers();
+  const [onB] = await cg.streams[b]!.consumersInfo();
+  expect(alice!.idle).toBeLessThanOrEqual(onB!.idle - 20);
+});
+
 test("ConsumerGroup.removeIdleConsumers – those that hold nothing and are idle; never one with pending entries", async () => {
   const { cg, a, b } = await make(2);
   await cg.consumer("holds").read({ count: 1 });
@@ -160,9 +170,11 @@ test("ConsumerGroup.removeIdleConsumers – those that hold nothing and are idle
 test("ConsumerGroup.removeIdleConsumers – an idle time in between", async () => {
   const { cg, a } = await make(0);
   await place.db.xgroup("CREATECONSUMER", a, "g", "old");
-  await waitFor(async () => (await cg.streams[a]!.consumersInfo())[0]!.idle >= 40);
+  await waitFor(async () => (await cg.streams[a]!.consumersInfo())[0]!.idle >= 500);
   await place.db.xgroup("CREATECONSUMER", a, "g", "new");
-  expect(await cg.removeIdleConsumers({ idle: 40 })).toEqual(["old"]);
+  const consumers = await cg.consumers();
+  expect(consumers.map(({ name }) => name)).toEqual(["new", "old"]);
+  expect(await cg.removeIdleConsumers({ idle: consumers[1]!.idle })).toEqual(["old"]);
 });
 
 test("ConsumerGroup.removeIdleConsumers – holds entries on one stream, none on the other: stays where it holds", async () => {
