@@ -66,15 +66,13 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
 
   decode(inbox: Inbox): boolean {
     if (this.#left < 0) {
-      if (inbox.peek() === ERROR) {
-        const line = inbox.line();
-        if (line === null) return false;
-        this.#error = new ErrorReply(line);
+      const head = listHead(inbox);
+      if (head === INCOMPLETE) return false;
+      if (head instanceof ErrorReply) {
+        this.#error = head;
         return true;
       }
-      const count = inbox.length(ARRAY);
-      if (count === INCOMPLETE) return false;
-      this.#left = Math.max(count, 0);
+      this.#left = Math.max(head, 0);
     }
     while (this.#left > 0) {
       if (!inbox.whole()) return false;
@@ -187,15 +185,13 @@ export class StreamsDecoder<T, M> implements Decoder<MessageList<T, M>[] | Error
 
   decode(inbox: Inbox): boolean {
     if (this.#left < 0) {
-      if (inbox.peek() === ERROR) {
-        const line = inbox.line();
-        if (line === null) return false;
-        this.#error = new ErrorReply(line);
+      const head = listHead(inbox);
+      if (head === INCOMPLETE) return false;
+      if (head instanceof ErrorReply) {
+        this.#error = head;
         return true;
       }
-      const count = inbox.length(ARRAY);
-      if (count === INCOMPLETE) return false;
-      this.#left = Math.max(count, 0);
+      this.#left = Math.max(head, 0);
     }
     while (this.#left > 0) {
       this.#entries ??= this.#head(inbox);
@@ -273,6 +269,13 @@ export class IdsDecoder implements Decoder<IdReply[]> {
   result(): IdReply[] {
     return this.#ids;
   }
+}
+
+/** Read how many items a reply has, or the error it is instead; {@link INCOMPLETE} where that is cut. */
+function listHead(inbox: Inbox): number | ErrorReply {
+  if (inbox.peek() !== ERROR) return inbox.length(ARRAY);
+  const line = inbox.line();
+  return line === null ? INCOMPLETE : new ErrorReply(line);
 }
 
 /** Read a bulk's header and see that its bytes are here: the index of their end, or {@link INCOMPLETE}. */
