@@ -176,6 +176,23 @@ describe.concurrent("lost", () => {
     expect(seen).toEqual(Array.from({ length: 4500 }, (_, i) => i));
   });
 
+  test("Database.select – a read that begins while the connection is made anew is in the database chosen", async () => {
+    await using server = await startServer(servers);
+    await using watch = new Watch(server);
+    await using db = open(server.options);
+    await db.select(4);
+    await server.freeze();
+    db.stream.destroy();
+    await waitFor(() => db.status === "connect");
+    const reading = db.Stream("a").read({ block: 0 });
+    await new Promise(setImmediate);
+    await server.thaw();
+    const [client] = await watch.blocked();
+    expect(client!.db).toBe("4");
+    await within(2000, db.Stream("a").add({ n: 1 }));
+    expect(numbersOf(await within(2000, reading))).toEqual([1]);
+  });
+
   test("Database.select – the database that was chosen is still the wires' after a reconnection", async () => {
     await using server = await startServer({ ...servers, appendOnly: true });
     await using watch = new Watch(server);

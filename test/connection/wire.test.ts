@@ -118,6 +118,13 @@ test("Wire.exchange – a busy process: a reply that waits in its socket is not 
   const until = performance.now() + 250;
   while (performance.now() < until);
   expect(await answer).toEqual(["PONG"]);
+  // So much that it is not read in one go.
+  await watch.redis.set("huge", "x".repeat(30_000_000));
+  const huge = wire.exchange(request(["GET", "huge"]), values(), 100);
+  const later = performance.now() + 400;
+  while (performance.now() < later);
+  expect(((await huge)[0] as string).length).toBe(30_000_000);
+  await watch.redis.del("huge");
   wire.close();
 });
 

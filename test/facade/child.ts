@@ -49,6 +49,13 @@ const scenarios: Record<string, () => Promise<void>> = {
     }
     const lazy = new Database({ ...options, lazyConnect: true });
     await lazy.Stream("none").range(); // It has wires only, and is never closed.
+    // One that came too late for its read and waits for another.
+    const late = new Database({ ...options, lazyConnect: true });
+    const controller = new AbortController();
+    const reading = nameOf(late.Stream("none").read({ block: 0, signal: controller.signal }));
+    await new Promise(setImmediate);
+    controller.abort();
+    await reading;
     new Database({ ...options, lazyConnect: true }).Stream("none");
   },
   async "close during reads"() {

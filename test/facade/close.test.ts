@@ -97,8 +97,12 @@ test("Database.close – waits for replies that are on their way, and no longer"
 test("Database.close – while the shared connection is blocked by a command of the user", async () => {
   const db = open(server.options);
   const popping = failure(db.blpop("none", 0), 5000);
-  await watch.blocked();
-  await within(BOUND, db.close());
+  const reading = failure(db.Stream(key).read({ block: 0 }), 5000);
+  await watch.blocked(2);
+  const closing = db.close();
+  // The wires end at once, the connection when its patience is over.
+  expect((await within(300, reading)).error).toBeInstanceOf(ClosedError);
+  await within(BOUND, closing);
   expect((await popping).error).toBeInstanceOf(Error);
 });
 

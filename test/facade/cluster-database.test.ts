@@ -46,6 +46,18 @@ function keyOn(third: number, prefix = ""): string {
   }
 }
 
+/** Two keys that would be in one slot, were it not for the prefix. */
+function apartBy(prefix: string): [string, string] {
+  const known = new Map<number, string>();
+  for (;;) {
+    const key = randomUUID().slice(known.size % 2);
+    const other = known.get(calculateSlot(key));
+    if (other !== undefined && calculateSlot(prefix + key) !== calculateSlot(prefix + other))
+      return [key, other];
+    known.set(calculateSlot(key), key);
+  }
+}
+
 /** Waits until each master has so many blocked clients. */
 async function blocked(...counts: number[]): Promise<void> {
   for (const [i, count] of counts.entries()) await watches[i]!.blocked(count);
@@ -174,6 +186,9 @@ test("ClusterDatabase – keyPrefix counts for the slot, and not in results", as
       expect(await db.xlen(`p:${key}`)).toBe(3);
     }
     expect(numbersOf(await prefixed.Stream(own[1]!).range())).toEqual([0, 1, 2]);
+    const pair = prefixed.consumerGroup("g", apartBy("p:"));
+    await pair.create();
+    expect(await pair.read()).toEqual({});
     await prefixed.close();
   }
 });

@@ -15,8 +15,8 @@ afterAll(async () => {
   await cluster.stop();
 });
 
-function open(): ClusterDatabase {
-  const db = new ClusterDatabase(cluster.startupNodes, { clusterRetryStrategy: () => 20 });
+function open(pause = 20): ClusterDatabase {
+  const db = new ClusterDatabase(cluster.startupNodes, { clusterRetryStrategy: () => pause });
   db.on("error", () => {});
   return db;
 }
@@ -45,7 +45,7 @@ test("ClusterDatabase – its only node is killed and started again while reads 
 
 test("ClusterDatabase – abort, disconnect and close while no node answers", async () => {
   const ends = [(db: ClusterDatabase) => db.disconnect(), (db: ClusterDatabase) => db.close()];
-  const databases = ends.map(open);
+  const databases = ends.map(() => open());
   await Promise.all(databases.map((db) => db.ping()));
   const controller = new AbortController();
   const { signal } = controller;
@@ -63,6 +63,22 @@ test("ClusterDatabase – abort, disconnect and close while no node answers", as
     expect((await within(500, reads[i]!)).error).toBeInstanceOf(ClosedError);
   }
   await restart();
+  await watch.gone();
+});
+
+test("ClusterDatabase.disconnect – while it is connecting again, of which ioredis tells nobody: the wires end too", async () => {
+  const db = open(5000);
+  await db.ping();
+  const reading = failure(db.Stream("c").read({ block: 0 }), 10_000);
+  const [wire] = await watch.blocked();
+  for (const { id } of await watch.clients()) {
+    if (id !== wire!.id) await watch.redis.client("KILL", "ID", Number(id));
+  }
+  await waitFor(() => db.status === "reconnecting");
+  const start = performance.now();
+  db.disconnect();
+  expect((await reading).error).toBeInstanceOf(ClosedError);
+  expect(performance.now() - start).toBeLessThan(500);
   await watch.gone();
 });
 
