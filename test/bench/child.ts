@@ -20,10 +20,15 @@ export class Child {
     this.#exited = once(this.process, "exit");
   }
 
-  /** Waits until it ends by itself, and kills it when it has not within this time. */
-  async end(milliseconds: number): Promise<void> {
+  /**
+   * Waits until it ends by itself, and kills it when it has not within this time.
+   *
+   * @returns whether it ended by itself and without a failure
+   */
+  async end(milliseconds: number): Promise<boolean> {
     const timer = setTimeout(() => this.process.kill("SIGKILL"), milliseconds);
     await this.#exited;
     clearTimeout(timer);
+    return this.process.exitCode === 0;
   }
 }

@@ -2,7 +2,6 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import type { Tally } from "./payload.ts";
 import { BASELINE } from "./peers/peer.ts";
-import type { BenchServer } from "./server.ts";
 import { median, pairedRatio } from "./statistics.ts";
 
 /** One side of a contest. */
@@ -12,6 +11,10 @@ export interface Contender {
   prepare?(): Promise<unknown>;
   /** The measured work. */
   run(): Promise<Tally>;
+  /** What it has to see, where that differs from the others. */
+  readonly expected?: Tally;
+  /** Judges what it left behind, and throws; not measured. */
+  verify?(): Promise<unknown>;
 }
 
 /** One measured run. */
@@ -45,7 +48,12 @@ export const collectGarbage: () => void = (() => {
   return runInNewContext("gc") as () => void;
 })();
 
-async function sample(contender: Contender, expected: Tally, server: BenchServer): Promise<Sample> {
+/** Whose CPU time is set against this process's, in microseconds. */
+export interface Consumption {
+  cpu(): Promise<number>;
+}
+
+async function sample(contender: Contender, all: Tally, server: Consumption): Promise<Sample> {
   await contender.prepare?.();
   const serverBefore = await server.cpu();
   collectGarbage();
@@ -55,9 +63,11 @@ async function sample(contender: Contender, expected: Tally, server: BenchServer
   const seconds = (performance.now() - started) / 1_000;
   const { user, system } = process.cpuUsage(cpuBefore);
   const serverUsed = (await server.cpu()) - serverBefore;
+  const expected = contender.expected ?? all;
   if (seen.messages !== expected.messages || seen.characters !== expected.characters) {
     throw new Error(`${contender.name} saw ${JSON.stringify(seen)} instead of ${JSON.stringify(expected)}`);
   }
+  await contender.verify?.();
   return {
     rate: seen.messages / seconds,
     cpu: (user + system) / seen.messages,
@@ -69,13 +79,13 @@ async function sample(contender: Contender, expected: Tally, server: BenchServer
  * Runs the contenders in interleaved rounds: whatever the machine does meanwhile, it does to all of them. Each round
  * starts with another contender. One round before the first warms up and does not count.
  *
- * @param expected - what every run has to see
+ * @param expected - what every run has to see that does not say otherwise
  * @returns a summary for each contender, in the order given
  */
 export async function measure(
   contenders: readonly Contender[],
   expected: Tally,
-  options: { readonly rounds: number; readonly server: BenchServer },
+  options: { readonly rounds: number; readonly server: Consumption },
 ): Promise<Summary[]> {
   const samples = new Map<string, Sample[]>(contenders.map(({ name }) => [name, []]));
   for (let round = -1; round < options.rounds; round++) {

@@ -16,14 +16,21 @@ import { openPeers, PEER_NAMES } from "./peers/line-up.ts";
 import { BenchServer } from "./server.ts";
 import { floorTable, isReached, reportTable } from "./table.ts";
 import { addMany } from "./works/add-many.ts";
+import { cluster } from "./works/cluster.ts";
+import { consume } from "./works/consume.ts";
 import { groupRead } from "./works/group-read.ts";
+import { idle } from "./works/idle.ts";
 import { latency } from "./works/latency.ts";
 import { memory } from "./works/memory.ts";
 import { scan } from "./works/scan.ts";
 import { single } from "./works/single.ts";
+import { tail } from "./works/tail.ts";
 import type { Bench, Report, Work } from "./works/work.ts";
 
-const WORKS: readonly Work[] = [scan, addMany, groupRead, single, latency, memory];
+const WORKS: readonly Work[] = [
+  ...[scan, addMany, groupRead, single, latency, memory],
+  ...[consume, tail, idle, cluster],
+];
 const QUICK_SCALE = 0.02;
 
 const HELP = `npm run bench -- [options]
@@ -32,7 +39,7 @@ const HELP = `npm run bench -- [options]
   --sizes a,b     payload bytes of scan and addMany (default: 100,1024)
   --rounds n      measured rounds (default: 5; quick: 2)
   --json FILE     writes all figures there
-  --quick         a fiftieth of the messages`;
+  --quick         a fiftieth of the messages; memory of two peers`;
 
 const { values: options } = parseArgs({
   options: {

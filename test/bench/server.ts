@@ -1,4 +1,4 @@
-import { Redis } from "ioredis";
+import { type Cluster, Redis } from "ioredis";
 import { startServer } from "../../src/testing/index.ts";
 import type { Payload } from "./payload.ts";
 
@@ -6,6 +6,31 @@ const BATCH = 1_000;
 const FILL = `for i = 1, #ARGV, 3 do
   redis.call("XADD", KEYS[1], "*", "user", ARGV[i], "action", ARGV[i + 1], "body", ARGV[i + 2])
 end`;
+
+/** {@link BenchServer.cpu} of any server. */
+export async function cpuOf(redis: Redis): Promise<number> {
+  const info = await redis.info("cpu");
+  const seconds = (name: string) => Number(new RegExp(`^${name}:(.*)$`, "m").exec(info)?.[1] ?? 0);
+  return (seconds("used_cpu_user") + seconds("used_cpu_sys")) * 1e6;
+}
+
+/** {@link BenchServer.fill} of any server or cluster. */
+export async function fill(
+  redis: Redis | Cluster,
+  key: string,
+  items: readonly Payload[],
+  count: number,
+): Promise<void> {
+  await redis.del(key);
+  for (let done = 0; done < count; ) {
+    const values: string[] = [];
+    for (const end = Math.min(count, done + BATCH); done < end; done++) {
+      const { user, action, body } = items[done % items.length]!;
+      values.push(user, action, body);
+    }
+    await redis.eval(FILL, 1, key, ...values);
+  }
+}
 
 /** The server under the bench: one for all peers, on TCP loopback, nothing saved. */
 export class BenchServer {
@@ -29,10 +54,22 @@ export class BenchServer {
   }
 
   /** The CPU time that the server has used so far, user and system, in microseconds: `INFO cpu`. */
-  async cpu(): Promise<number> {
-    const info = await this.admin.info("cpu");
-    const seconds = (name: string) => Number(new RegExp(`^${name}:(.*)$`, "m").exec(info)?.[1] ?? 0);
-    return (seconds("used_cpu_user") + seconds("used_cpu_sys")) * 1e6;
+  cpu(): Promise<number> {
+    return cpuOf(this.admin);
+  }
+
+  /** How many connections it has, the bench's own among them, and how many of those are blocked: `INFO clients`. */
+  async clients(): Promise<{ readonly connected: number; readonly blocked: number }> {
+    const info = await this.admin.info("clients");
+    const count = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, "m").exec(info)?.[1] ?? 0);
+    return { connected: count("connected_clients"), blocked: count("blocked_clients") };
+  }
+
+  /** How often each command has run so far, without `INFO`, which the bench itself sends: `INFO commandstats`. */
+  async commands(): Promise<Map<string, number>> {
+    const info = await this.admin.info("commandstats");
+    const calls = [...info.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)];
+    return new Map(calls.flatMap(([, name, count]) => (name === "info" ? [] : [[name!, Number(count)]])));
   }
 
   /** The version that `INFO server` gives. */
@@ -41,16 +78,8 @@ export class BenchServer {
   }
 
   /** Replaces a stream by these payloads, repeated until there are `count` of them. */
-  async fill(key: string, items: readonly Payload[], count: number = items.length): Promise<void> {
-    await this.admin.del(key);
-    for (let done = 0; done < count; ) {
-      const values: string[] = [];
-      for (const end = Math.min(count, done + BATCH); done < end; done++) {
-        const { user, action, body } = items[done % items.length]!;
-        values.push(user, action, body);
-      }
-      await this.admin.eval(FILL, 1, key, ...values);
-    }
+  fill(key: string, items: readonly Payload[], count: number = items.length): Promise<void> {
+    return fill(this.admin, key, items, count);
   }
 
   /** Ends the connection and the server. */

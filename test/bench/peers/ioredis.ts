@@ -108,6 +108,44 @@ class IoredisPeer implements Peer {
     }
   }
 
+  async consume(key: string): Promise<Tally> {
+    let messages = 0;
+    let characters = 0;
+    for (let lastId = "0-0"; ; ) {
+      const reply = await this.#redis.xread("COUNT", PAGE, "STREAMS", key, lastId);
+      if (reply === null) return { messages, characters };
+      for (const { id, data } of toEntries(reply[0]![1])) {
+        messages++;
+        characters += data.user!.length + data.action!.length + data.body!.length;
+        lastId = id;
+      }
+    }
+  }
+
+  async readGroupSingly(key: string, group: string): Promise<Tally> {
+    let messages = 0;
+    let characters = 0;
+    for (;;) {
+      const reply = await this.#redis.xreadgroup("GROUP", group, "c1", "COUNT", PAGE, "STREAMS", key, ">");
+      if (reply === null) return { messages, characters };
+      for (const { id, data } of toEntries(reply[0]![1])) {
+        messages++;
+        characters += data.user!.length + data.action!.length + data.body!.length;
+        await this.#redis.xack(key, group, id);
+      }
+    }
+  }
+
+  async tail(key: string, take: (entry: Entry) => boolean, signal: AbortSignal): Promise<void> {
+    const read = this.reader(key);
+    for (let lastId = "0-0"; !signal.aborted; ) {
+      for (const entry of await read(lastId)) {
+        lastId = entry.id;
+        if (!take(entry)) return;
+      }
+    }
+  }
+
   adder(key: string): (item: Payload) => Promise<string | null> {
     const redis = this.#redis;
     return ({ user, action, body }) => redis.xadd(key, "*", "user", user, "action", action, "body", body);

@@ -20,6 +20,14 @@ export interface Peer {
   addMany?(key: string, items: readonly Payload[]): Promise<Tally>;
   /** Reads what is new to the group, 1,000 at a time with one acknowledgement for them, until nothing is left. */
   readGroup?(key: string, group: string): Promise<Tally>;
+  /** Reads what there is of a stream, one message after the other, up to 1,000 held. */
+  consume?(key: string): Promise<Tally>;
+  /** The same as a group's consumer, over one or more streams, each message acknowledged by itself, none awaited. */
+  consumeGroup?(keys: readonly string[], group: string): Promise<Tally>;
+  /** Reads what is new to the group, 1,000 at a time, and waits for each message's own acknowledgement. */
+  readGroupSingly?(key: string, group: string): Promise<Tally>;
+  /** Follows a stream from its beginning and hands over each message, until `take` says false or it is aborted. */
+  tail?(key: string, take: (entry: Entry) => boolean, signal: AbortSignal): Promise<void>;
   /** What adds one and waits for its id. */
   adder?(key: string): (item: Payload) => Promise<unknown>;
   /** What gives the number of entries. */
@@ -38,3 +46,5 @@ export const PAGE = 1_000;
 export const BASELINE = "ioredis 6";
 /** What is being built here. */
 export const OURS = "walrus-streams";
+/** Who takes part in a contest of two. */
+export const CONTESTED: readonly string[] = [BASELINE, OURS];

@@ -1,9 +1,12 @@
-import type { Database } from "../../../src/index.ts";
+import type { ClusterDatabase, Database } from "../../../src/index.ts";
+import type { Address } from "../../../src/testing/index.ts";
 import { BUILT } from "../build.ts";
 import type { Payload, Tally } from "../payload.ts";
 import { type Entry, OURS, PAGE, type Peer } from "./peer.ts";
 
 type Library = typeof import("../../../src/index.ts");
+/** What a database and a cluster have in common. */
+type Connection = Pick<Database | ClusterDatabase, "Stream" | "consumerGroup" | "consumer" | "close">;
 
 /** Opens this library: every work as the guides show it. */
 export async function openWalrus(url: string): Promise<Peer> {
@@ -11,12 +14,18 @@ export async function openWalrus(url: string): Promise<Peer> {
   return new WalrusPeer(new Database(url));
 }
 
+/** Opens this library on a cluster. */
+export async function openWalrusCluster(nodes: Address[]): Promise<Peer> {
+  const { ClusterDatabase } = (await import(BUILT)) as Library;
+  return new WalrusPeer(new ClusterDatabase(nodes));
+}
+
 /** This library. */
 class WalrusPeer implements Peer {
   readonly name: string = OURS;
-  readonly #db: Database;
+  readonly #db: Connection;
 
-  constructor(db: Database) {
+  constructor(db: Connection) {
     this.#db = db;
   }
 
@@ -61,6 +70,35 @@ class WalrusPeer implements Peer {
         characters += data.user!.length + data.action!.length + data.body!.length;
       }
       await cg.streams[key]!.ack(...batch);
+    }
+  }
+
+  async consume(key: string): Promise<Tally> {
+    let messages = 0;
+    let characters = 0;
+    for await (const { data } of this.#db.consumer(key, { from: "earliest", buffer: PAGE })) {
+      messages++;
+      characters += data.user!.length + data.action!.length + data.body!.length;
+    }
+    return { messages, characters };
+  }
+
+  async consumeGroup(keys: readonly string[], group: string): Promise<Tally> {
+    const cg = this.#db.consumerGroup(group, keys);
+    const acks: Promise<void>[] = [];
+    let characters = 0;
+    for await (const message of this.#db.consumer(cg, { buffer: PAGE })) {
+      const { data } = message;
+      characters += data.user!.length + data.action!.length + data.body!.length;
+      acks.push(message.ack());
+    }
+    await Promise.all(acks);
+    return { messages: acks.length, characters };
+  }
+
+  async tail(key: string, take: (entry: Entry) => boolean, signal: AbortSignal): Promise<void> {
+    for await (const message of this.#db.consumer(key, { from: "earliest", follow: true, signal })) {
+      if (!take(message)) return;
     }
   }
 

@@ -85,6 +85,24 @@ export function ratioFloor(
   return { what, measured: ratio, limit, at: "least", unit: "x ioredis 6" };
 }
 
+/** The floor "at least `limit` times as fast as another contender", round by round. */
+export function pairFloor(
+  what: string,
+  summaries: readonly Summary[],
+  limit: number,
+  names: { readonly of: string; readonly to: string },
+): Floor {
+  const rates = (name: string) =>
+    summaries.find((s) => s.name === name)?.samples.map(({ rate }) => rate) ?? [];
+  return {
+    what,
+    measured: pairedRatio(rates(names.of), rates(names.to)),
+    limit,
+    at: "least",
+    unit: `x ${names.to}`,
+  };
+}
+
 /** The floor "ahead of every other client": ours to the fastest of the others, round by round. */
 export function leadFloor(what: string, summaries: readonly Summary[]): Floor {
   const rates = (s: { samples: readonly Sample[] }) => s.samples.map(({ rate }) => rate);
