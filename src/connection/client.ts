@@ -118,27 +118,25 @@ export class Client {
   }
 
   /** Send one command over the shared connection; texts come back as strings. */
-  async command(name: string, args: Argument[], facts: ReplyErrorOptions): Promise<unknown> {
+  command(name: string, args: Argument[], facts: ReplyErrorOptions): Promise<unknown> {
     return this.#send(name, args, "utf8", facts);
   }
 
   /** Send one command over the shared connection; texts come back as bytes. */
-  async commandBuffer(name: string, args: Argument[], facts: ReplyErrorOptions): Promise<unknown> {
+  commandBuffer(name: string, args: Argument[], facts: ReplyErrorOptions): Promise<unknown> {
     return this.#send(name, args, null, facts);
   }
 
-  async #send(
-    name: string,
-    args: Argument[],
-    encoding: "utf8" | null,
-    facts: ReplyErrorOptions,
-  ): Promise<unknown> {
-    try {
-      return await this.#toMaster(() =>
-        send(this.#redis as unknown as RedisLike, this.keyPrefix, name, args, encoding),
-      );
-    } catch (error) {
+  /** Not an async function: each costs a single command a turn of the queue. */
+  #send(name: string, args: Argument[], encoding: "utf8" | null, facts: ReplyErrorOptions): Promise<unknown> {
+    const refused = (error: unknown): never => {
       throw this.#translate(error, { command: name.toUpperCase(), ...facts });
+    };
+    try {
+      const redis = this.#redis as unknown as RedisLike;
+      return this.#toMaster(() => send(redis, this.keyPrefix, name, args, encoding)).catch(refused);
+    } catch (error) {
+      return Promise.reject(error).catch(refused);
     }
   }
 

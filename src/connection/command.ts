@@ -41,7 +41,7 @@ class OnceCommand extends Command {
  *
  * Not by `call`, which repeats it, nor by `callBuffer`, which brings the process down where `enableAutoPipelining` is on.
  */
-export async function send(
+export function send(
   redis: RedisLike,
   keyPrefix: string,
   name: string,
@@ -51,10 +51,10 @@ export async function send(
   const own = args as (string | Buffer | number)[];
   if (!ONCE.has(name)) {
     if (replyEncoding !== null) return redis.call(name, own);
-    return redis.sendCommand(new Command(name, own, { keyPrefix, replyEncoding }));
+    return redis.sendCommand(new Command(name, own, { keyPrefix, replyEncoding })) as Promise<unknown>;
   }
   const command = new OnceCommand(name, own, { keyPrefix, replyEncoding });
-  const reply = redis.sendCommand(command);
+  const reply = redis.sendCommand(command) as Promise<unknown>;
   command.heedRefusals();
   return reply;
 }

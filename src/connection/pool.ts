@@ -38,10 +38,8 @@ export class WirePool {
     payload: Buffer,
     decoder: Decoder<R>,
     silence: number = SILENCE,
-    shared?: AbortSignal,
+    signal?: AbortSignal,
   ): Promise<R> {
-    // Many reads may share a signal, and many listeners on one make Node.js warn.
-    const signal = shared && AbortSignal.any([shared]);
     const wire = await abortable(this, signal);
     const reply = wire.exchange(payload, decoder, silence).finally(() => this.release(wire));
     if (signal === undefined) return reply;

@@ -45,7 +45,12 @@ export function readPlan(options: ReadOptions): {
   const { count, block, signal } = options;
   if (count !== undefined) assertInteger("count", count, 1);
   assertSignal(signal);
-  return { count, block: block === undefined ? undefined : patience(block), signal };
+  return {
+    count,
+    block: block === undefined ? undefined : patience(block),
+    // Many reads may share a signal, and many listeners on one make Node.js warn.
+    signal: signal && AbortSignal.any([signal]),
+  };
 }
 
 /** Milliseconds of a wait: less than one is one, since 0 would be for ever. */
