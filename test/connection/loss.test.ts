@@ -35,6 +35,14 @@ async function stored(): Promise<number[]> {
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
+/** What is stored is a beginning of the numbers, each once: the server may be cut off before it has a whole batch. */
+async function expectBeginning(least: number, most: number): Promise<void> {
+  const numbers = await stored();
+  expect(numbers).toEqual(upTo(numbers.length));
+  expect(numbers.length).toBeGreaterThanOrEqual(least);
+  expect(numbers.length).toBeLessThanOrEqual(most);
+}
+
 test("Stream.range – cut in the middle of replies, at many places: every entry exactly once, in order", async () => {
   await db.Stream(key).addMany(numbered(5000));
   let cuts = 0;
@@ -75,7 +83,7 @@ test("Stream.addMany – the reply of the second batch is cut: the first batch i
   expect(ids).toHaveLength(1000);
   const entries = await watch.redis.xrange(key, "-", "+");
   expect(entries.slice(0, 1000).map(([id]) => id)).toEqual(ids);
-  expect(await stored()).toEqual(upTo(2000));
+  await expectBeginning(1000, 2000);
 });
 
 test("Stream.addMany – the first reply is lost whole: nothing is confirmed, nothing is sent twice", async () => {
@@ -83,7 +91,7 @@ test("Stream.addMany – the first reply is lost whole: nothing is confirmed, no
   void proxy.cutAfter(0);
   const { error } = await failure(db.Stream(key).addMany(numbered(1500)), 5000);
   expect(error).toMatchObject({ code: "CONNECTION_LOST", ids: [] });
-  expect(await stored()).toEqual(upTo(1000));
+  await expectBeginning(1, 1000);
 });
 
 test("Stream.addMany – the request never arrives", async () => {
@@ -124,7 +132,7 @@ test("Stream.addMany – a source that is told when the connection is lost", asy
   const { error } = await failure(db.Stream(key).addMany(source()), 5000);
   expect(error).toMatchObject({ code: "CONNECTION_LOST" });
   expect(isReturned).toBe(true);
-  expect(await stored()).toEqual(upTo(2000));
+  await expectBeginning(1000, 2000);
 });
 
 test("Stream.add – its reply is lost: ConnectionLostError, and the entry is there once", async () => {
