@@ -96,13 +96,8 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
     const start = inbox.at;
     const id = this.#entryId(inbox);
     if (id === null) return false;
-    const count = inbox.length(ARRAY);
-    if (count === INCOMPLETE) return false;
-    if (count === NULL) {
-      this.#list.deleted(id);
-      return true;
-    }
-    if (count % 2 !== 0) throw new ProtocolError(`the server sent an entry of ${count} names and values`);
+    const count = this.#fieldCount(inbox, id);
+    if (count < 0) return count === NULL;
     const record: Record<string, string> = {};
     let headers: string | null = null;
     for (let position = 0; position < count; position += 2) {
@@ -127,13 +122,8 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
   #rawEntry(inbox: Inbox): boolean {
     const id = this.#entryId(inbox);
     if (id === null) return false;
-    const count = inbox.length(ARRAY);
-    if (count === INCOMPLETE) return false;
-    if (count === NULL) {
-      this.#list.deleted(id);
-      return true;
-    }
-    if (count % 2 !== 0) throw new ProtocolError(`the server sent an entry of ${count} names and values`);
+    const count = this.#fieldCount(inbox, id);
+    if (count < 0) return count === NULL;
     const fields: RawField[] = [];
     for (let position = 0; position < count; position += 2) {
       const nameEnd = bulk(inbox);
@@ -147,6 +137,15 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
     }
     this.#list.fields(id, fields);
     return true;
+  }
+
+  /** How many names and values an entry has; {@link NULL} where it was deleted, {@link INCOMPLETE} where that is cut. */
+  #fieldCount(inbox: Inbox, id: string): number {
+    const count = inbox.length(ARRAY);
+    if (count === NULL) this.#list.deleted(id);
+    else if (count % 2 !== 0)
+      throw new ProtocolError(`the server sent an entry of ${count} names and values`);
+    return count;
   }
 
   #entryId(inbox: Inbox): string | null {
