@@ -15,28 +15,12 @@
  */
 
 export type { Duration, Time } from "./ground/duration.ts";
-export {
-  ClosedError,
-  ConnectionLostError,
-  DecodeError,
-  type DecodeIssue,
-  GroupExistsError,
-  HandlerTimeoutError,
-  InvalidArgumentError,
-  NoSuchGroupError,
-  NoSuchStreamError,
-  ProtocolError,
-  RejectError,
-  ReplyError,
-  type ReplyErrorOptions,
-  RetryError,
-  WalrusError,
-  type WalrusErrorOptions,
-  WrongTypeError,
-} from "./ground/errors.ts";
+export type { DecodeIssue, ReplyErrorOptions, WalrusErrorOptions } from "./ground/errors.ts";
+export { ClosedError, ConnectionLostError, DecodeError, GroupExistsError, HandlerTimeoutError, InvalidArgumentError, LeaseLostError, NoSuchGroupError, NoSuchStreamError, ProtocolError } from "./ground/errors.ts";
+export { RejectError, ReplyError, RetryError, SettledError, WalrusError, WrongTypeError } from "./ground/errors.ts";
 export { compareIds, type IdLike, type IdPosition, nextId, type ParsedId, parseId, previousId, toId } from "./wire/id.ts";
 export { type AnyCodec, bytes, type Codec, type FlatFields, type InputOf, json, type Pair, type PairInput, type PayloadOptions, pairs, type RawField, type SchemaOptions, structured, type TextInput, type TextRecord, text } from "./wire/codec.ts";
-export { type Delivery, GroupMessage, type GroupMessageJson, Message, type MessageJson } from "./wire/message.ts";
+export { type Delivered, type Delivery, GroupMessage, type GroupMessageJson, Message, type MessageJson } from "./wire/message.ts";
 export type { RedisLike } from "./connection/driver.ts";
 export { Container } from "./containers/container.ts";
 export { LazyList, Range, type RangeQuery } from "./containers/range.ts";
@@ -49,7 +33,9 @@ export { type PendingConsumer, PendingEntry, type PendingOptions, type PendingSu
 export { type Autoclaimed, type AutoclaimOptions, type ClaimOptions, GroupStream, type Membership } from "./containers/group-stream.ts";
 export { type AttributeName, type Attributes, attributeName } from "./containers/attributes.ts";
 export type { GroupKeys, KeyOf } from "./containers/group-keys.ts";
-export { Group, type GroupConsumer, type GroupStats, type GroupStreamStats, type Health, type HealthIssue, type HealthLimits, type MemberOptions } from "./containers/group.ts";
+export { deadLetterKey } from "./containers/beside.ts";
+export type { GroupStats, GroupStreamStats, Health, HealthIssue, HealthLimits } from "./containers/group-stats.ts";
+export { Group, type GroupConsumer, type MemberOptions } from "./containers/group.ts";
 export { ConsumerGroup, type ConsumerGroupConstructor, type GroupOverStreams } from "./containers/consumer-group.ts";
 export { type Bucket, type BucketOptions, type Row, type SeriesOverStreams, SeriesStream, TimeSeries, type TimeSeriesConstructor } from "./containers/time-series.ts";
 export type { From, GroupSource } from "./flow/source.ts";

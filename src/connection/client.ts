@@ -5,6 +5,7 @@ import {
   type ClosedError,
   ConnectionLostError,
   InvalidArgumentError,
+  ReplyError,
   type ReplyErrorOptions,
   replyError,
   WalrusError,
@@ -29,6 +30,7 @@ import {
   type RedisLike,
 } from "./driver.ts";
 import { WirePool } from "./pool.ts";
+import type { Script } from "./scripts.ts";
 
 /** One request over a wire. */
 export interface ExchangeOptions<R> {
@@ -154,18 +156,23 @@ export class Client {
     }
   }
 
-  /** Run a script by its digest, and by its text where the server does not know it yet. Keys come first. */
+  /**
+   * Run a script by its digest, and by its text where the server does not know it yet; texts come back as strings, or
+   * as bytes with `encoding` null.
+   */
   async script(
-    script: { readonly sha: string; readonly lua: string },
-    keys: string[],
-    args: Argument[],
+    script: Script,
+    keys: readonly string[],
+    args: readonly Argument[],
     facts: ReplyErrorOptions,
+    encoding: "utf8" | null = "utf8",
   ): Promise<unknown> {
+    const rest = [keys.length, ...keys, ...args];
     try {
-      return await this.command("evalsha", [script.sha, keys.length, ...keys, ...args], facts);
+      return await this.#send("evalsha", [script.sha, ...rest], encoding, facts);
     } catch (error) {
-      if (!(error instanceof WalrusError && "prefix" in error && error.prefix === "NOSCRIPT")) throw error;
-      return this.command("eval", [script.lua, keys.length, ...keys, ...args], facts);
+      if (!(error instanceof ReplyError && error.prefix === "NOSCRIPT")) throw error;
+      return this.#send("eval", [script.lua, ...rest], encoding, facts);
     }
   }
 

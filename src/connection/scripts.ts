@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { HEADERS_FIELD } from "../wire/codec.ts";
 
 /** A script, with the digest under which the server keeps it. */
 export interface Script {
@@ -29,4 +30,177 @@ for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   end
 end
 return removed
+`);
+
+/**
+ * Prefix of the consumers under which entries wait for their next delivery: `@retry:1500` holds those that are due 1,500
+ * ms after they came there, by the server's idle time.
+ */
+export const WAITING = "@retry:";
+
+/** Name of the field that says of a dead letter where it came from and why. */
+export const DEAD_FIELD = "@dead";
+
+/**
+ * Take up what is due: entries that wait and have waited long enough, and those of consumers that were silent for
+ * longer than the lease. Each counts one delivery more.
+ *
+ * `KEYS[1]` stream, `ARGV[1]` group, `ARGV[2]` consumer, `ARGV[3]` lease in milliseconds, `ARGV[4]` most entries,
+ * `ARGV[5]` "1" to take all that the consumer itself holds. Gives, by consumer they were taken from: its name, the
+ * ids with the new counts in turn, and the entries as `XCLAIM` gives them (without those that were deleted).
+ */
+export const takeDue: Script = script(`
+local taken, room = {}, tonumber(ARGV[4])
+local summary = redis.call('XPENDING', KEYS[1], ARGV[1])
+for _, holder in ipairs(summary[4] or {}) do
+  if room <= 0 then break end
+  local name = holder[1]
+  local delay = string.match(name, '^${WAITING}(%d+)$')
+  local idle = delay or ARGV[3]
+  if name == ARGV[2] and ARGV[5] == '1' then idle = '0' end
+  local due = redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', idle, '-', '+', room, name)
+  if #due > 0 then
+    local claim, counts = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], '0'}, {}
+    for _, entry in ipairs(due) do
+      claim[#claim + 1] = entry[1]
+      counts[#counts + 1] = entry[1]
+      counts[#counts + 1] = entry[4] + 1
+    end
+    taken[#taken + 1] = {name, counts, redis.call(unpack(claim))}
+    room = room - #due
+    if delay and #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, name) == 0 then
+      redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], name)
+    end
+  end
+end
+return taken
+`);
+
+/**
+ * Begin the idle time of entries again, of those that are still held: by the same consumer, in the same delivery.
+ *
+ * `KEYS[1]` stream, `ARGV[1]` group, `ARGV[2]` consumer, then ids and their delivery counts in turn. Gives the ids that
+ * another delivery has, and the ids that are pending no more.
+ */
+export const renew: Script = script(`
+local claim, lost, gone = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], '0'}, {}, {}
+for i = 3, #ARGV, 2 do
+  local entry = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)[1]
+  if not entry then gone[#gone + 1] = ARGV[i]
+  elseif entry[2] == ARGV[2] and entry[4] == tonumber(ARGV[i + 1]) then claim[#claim + 1] = ARGV[i]
+  else lost[#lost + 1] = ARGV[i] end
+end
+if #claim > 5 then
+  claim[#claim + 1] = 'JUSTID'
+  redis.call(unpack(claim))
+end
+return {lost, gone}
+`);
+
+/**
+ * Have entries wait for their next delivery, those that are still held.
+ *
+ * `KEYS[1]` stream, `ARGV[1]` group, `ARGV[2]` consumer, `ARGV[3]` the consumer under which they wait, `ARGV[4]` "0"
+ * where this delivery is not to count, then ids and their delivery counts in turn. Gives the ids that wait now.
+ */
+export const wait: Script = script(`
+local moved = {}
+for i = 5, #ARGV, 2 do
+  local entry = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)[1]
+  if entry and entry[2] == ARGV[2] and entry[4] == tonumber(ARGV[i + 1]) then
+    local claim = {'XCLAIM', KEYS[1], ARGV[1], ARGV[3], '0', ARGV[i], 'JUSTID'}
+    if ARGV[4] == '0' then
+      claim[#claim + 1] = 'RETRYCOUNT'
+      claim[#claim + 1] = entry[4] - 1
+    end
+    redis.call(unpack(claim))
+    moved[#moved + 1] = ARGV[i]
+  end
+end
+return moved
+`);
+
+/**
+ * Move an entry to the dead letters, where it is still held: added there and acknowledged here, or neither.
+ *
+ * `KEYS[1]` stream, `KEYS[2]` dead letters, `ARGV[1]` group, `ARGV[2]` consumer, `ARGV[3]` id, `ARGV[4]` delivery count,
+ * `ARGV[5]` what is known of it, a JSON object, to which the server's time is added. Gives 1 where it was moved, 0
+ * where it is not held any more, -1 where it was deleted from the stream and is only acknowledged.
+ */
+export const bury: Script = script(`
+local entry = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)[1]
+if not entry or entry[2] ~= ARGV[2] or entry[4] ~= tonumber(ARGV[4]) then return 0 end
+local stored = redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])[1]
+if stored then
+  local time = redis.call('TIME')
+  local ms = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
+  local add = {'XADD', KEYS[2], '*'}
+  for i = 1, #stored[2], 2 do
+    if stored[2][i] ~= '${DEAD_FIELD}' then
+      add[#add + 1] = stored[2][i]
+      add[#add + 1] = stored[2][i + 1]
+    end
+  end
+  add[#add + 1] = '${DEAD_FIELD}'
+  add[#add + 1] = string.sub(ARGV[5], 1, -2) .. ',"time":' .. ms .. '}'
+  redis.call(unpack(add))
+end
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+return stored and 1 or -1
+`);
+
+/**
+ * Move a dead letter to a stream, where it is still there.
+ *
+ * `KEYS[1]` dead letters, `KEYS[2]` stream, `ARGV[1]` id, `ARGV[2]` its new headers. Gives 1 where it was moved.
+ */
+export const redrive: Script = script(`
+local stored = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
+if not stored then return 0 end
+local add = {'XADD', KEYS[2], '*'}
+for i = 1, #stored[2], 2 do
+  local name = stored[2][i]
+  if name ~= '${DEAD_FIELD}' and name ~= '${HEADERS_FIELD}' then
+    add[#add + 1] = name
+    add[#add + 1] = stored[2][i + 1]
+  end
+end
+add[#add + 1] = '${HEADERS_FIELD}'
+add[#add + 1] = ARGV[2]
+redis.call(unpack(add))
+redis.call('XDEL', KEYS[1], ARGV[1])
+return 1
+`);
+
+/**
+ * Add an entry once: a repeat within the window gives the first one's id.
+ *
+ * `KEYS[1]` stream, `KEYS[2]` where the id is remembered, `ARGV[1]` window in milliseconds, then what follows the key in
+ * `XADD`.
+ */
+export const addOnce: Script = script(`
+local known = redis.call('GET', KEYS[2])
+if known then return known end
+local id = redis.call('XADD', KEYS[1], unpack(ARGV, 2))
+redis.call('SET', KEYS[2], id, 'PX', ARGV[1])
+return id
+`);
+
+/**
+ * Claim a consumer's name for one worker, or keep it.
+ *
+ * `KEYS[1]` where that is remembered, `ARGV[1]` who claims it, `ARGV[2]` for how many milliseconds. Gives 0 where
+ * another one has it.
+ */
+export const claimName: Script = script(`
+local owner = redis.call('GET', KEYS[1])
+if owner and owner ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+`);
+
+/** Give a claimed name back. `KEYS[1]` where that is remembered, `ARGV[1]` who claimed it. */
+export const dropName: Script = script(`
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
 `);

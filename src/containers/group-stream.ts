@@ -2,10 +2,12 @@ import type { RedisLike } from "../connection/driver.ts";
 import { type ReadingGroup, read } from "../connection/reader.ts";
 import { assertInteger, assertName, assertOptionalBoolean, assertOptions } from "../ground/assert.ts";
 import { type Time, toMilliseconds } from "../ground/duration.ts";
-import { InvalidArgumentError, type ReplyErrorOptions } from "../ground/errors.ts";
+import { InvalidArgumentError, RejectError, type ReplyErrorOptions } from "../ground/errors.ts";
 import type { InputOf, PayloadOptions, SchemaOptions, TextRecord } from "../wire/codec.ts";
 import { compareIds, type IdLike, toId } from "../wire/id.ts";
-import { type Delivery, GroupMessage, Message, type MessageMaker } from "../wire/message.ts";
+import { type Delivery, GroupMessage, Message, type MessageMaker, markSettled } from "../wire/message.ts";
+import { deadLetterKey } from "./beside.ts";
+import { Deliveries } from "./deliveries.ts";
 import type { ConsumerInfo } from "./info.ts";
 import {
   type PendingEntry,
@@ -98,7 +100,7 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
   readonly consumer: string;
   /** What the reader knows of this consumer; shared with its group. */
   readonly #reading: ReadingGroup;
-  readonly #acks = new AckBatch((ids) => this.#ackNow(ids));
+  readonly #deliveries: Deliveries;
   readonly #delivery: Delivery;
 
   /** A stream seen by a group's consumer whose payloads a schema judges; nothing is sent. */
@@ -117,7 +119,8 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
     this.group = member.group;
     this.consumer = member.consumer;
     this.#reading = { name: member.group, consumer: member.consumer, seen: member.seen ?? new Map() };
-    this.#delivery = this.#deliveryTo(member.consumer);
+    this.#deliveries = new Deliveries(this.client, key, member.group, member.consumer);
+    this.#delivery = this.#deliveryTo(member.consumer, this.#deliveries);
   }
 
   /**
@@ -127,7 +130,7 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
    */
   async ack(...ids: IdLike[]): Promise<number> {
     if (ids.length === 0) return 0;
-    return this.#ackNow(ids.map((id) => (id instanceof Message ? id.id : toId(id, "exact"))));
+    return this.#deliveries.ackNow(ids.map((id) => (id instanceof Message ? id.id : toId(id, "exact"))));
   }
 
   /**
@@ -243,14 +246,14 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
   }
 
   /** A list for new messages of this group. @internal */
-  deliveredList(): ReturnType<typeof this.list<GroupMessage<T>>> {
-    return this.list((id, data, headers) => new GroupMessage(this.key, id, data, headers, 1, this.#delivery));
+  deliveredList(delivery: Delivery = this.#delivery): ReturnType<typeof this.list<GroupMessage<T>>> {
+    return this.list((id, data, headers) => new GroupMessage(this.key, id, data, headers, 1, delivery));
   }
 
   /** The same messages with the delivery counts that the server has. @internal */
   async counted(messages: readonly GroupMessage<T>[]): Promise<GroupMessage<T>[]> {
     if (messages.length === 0) return [];
-    const counts = await this.#deliveries(messages, this.consumer);
+    const counts = await this.#countsOf(messages, this.consumer);
     return messages.map(
       ({ stream, id, data, headers }) =>
         new GroupMessage(stream, id, data, headers, counts.get(id) ?? 1, this.#delivery),
@@ -262,10 +265,6 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
     return { stream: this.key, group: this.group };
   }
 
-  async #ackNow(ids: readonly string[]): Promise<number> {
-    return Number(await this.client.command("xack", [this.key, this.group, ...ids], this.facts()));
-  }
-
   /** Messages of a claim's reply, with the server's delivery counts. */
   async #delivered(reply: unknown, consumer: string): Promise<GroupMessage<T>[]> {
     const delivery = consumer === this.consumer ? this.#delivery : this.#deliveryTo(consumer);
@@ -275,12 +274,12 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
     const ids = (reply as readonly ([Buffer, unknown] | null)[]).flatMap((entry) =>
       entry?.[1] ? [{ id: String(entry[0]) }] : [],
     );
-    for (const [id, count] of await this.#deliveries(ids, consumer)) counts.set(id, count);
+    for (const [id, count] of await this.#countsOf(ids, consumer)) counts.set(id, count);
     return this.entries(reply, make);
   }
 
   /** The server's delivery counts of entries that a consumer holds. */
-  async #deliveries(
+  async #countsOf(
     entries: readonly { readonly id: string }[],
     consumer: string,
   ): Promise<Map<string, number>> {
@@ -298,36 +297,39 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
     return counts;
   }
 
-  #deliveryTo(consumer: string): Delivery {
-    return { group: this.group, consumer, ack: (id) => this.#acks.add(id) };
-  }
-}
-
-/**
- * Acknowledgements of single messages, sent together: one `XACK` for all that came in one turn of the event loop.
- *
- * By `setImmediate`, since a batch by microtask is as slow as one command each (measured, see the decisions).
- */
-class AckBatch {
-  readonly #send: (ids: readonly string[]) => Promise<number>;
-  #ids: string[] = [];
-  #sent: Promise<void> | null = null;
-
-  constructor(send: (ids: readonly string[]) => Promise<number>) {
-    this.#send = send;
-  }
-
-  /** Acknowledge one entry; resolves when the server has it. */
-  add(id: string): Promise<void> {
-    this.#ids.push(id);
-    this.#sent ??= new Promise((resolve, reject) => {
-      setImmediate(() => {
-        const ids = this.#ids;
-        this.#ids = [];
-        this.#sent = null;
-        this.#send(ids).then(() => resolve(), reject);
-      });
-    });
-    return this.#sent;
+  #deliveryTo(
+    consumer: string,
+    deliveries = new Deliveries(this.client, this.key, this.group, consumer),
+  ): Delivery {
+    // What could not be done leaves the message open.
+    const settling = async (message: GroupMessage<unknown>, done: Promise<boolean>): Promise<boolean> => {
+      try {
+        return await done;
+      } catch (error) {
+        markSettled(message, false);
+        throw error;
+      }
+    };
+    return {
+      group: this.group,
+      consumer,
+      ack: (message) => deliveries.ack(message),
+      retry: (message, delay) =>
+        settling(
+          message,
+          deliveries.wait([message], delay ?? 0, true).then((moved) => moved.length > 0),
+        ),
+      reject: (message, reason) =>
+        settling(
+          message,
+          deliveries
+            .bury(message, deadLetterKey(this.key), new RejectError(reason))
+            .then((moved) => moved !== 0),
+        ),
+      extend: async (message) => {
+        const { lost, gone } = await deliveries.renew([message]);
+        return lost.length + gone.length === 0;
+      },
+    };
   }
 }

@@ -2,7 +2,7 @@ import { Client } from "../connection/client.ts";
 import type { RedisLike } from "../connection/driver.ts";
 import { type ReadingGroup, read } from "../connection/reader.ts";
 import { removeIdleConsumers } from "../connection/scripts.ts";
-import { assertName, assertOptionalInteger, assertOptions } from "../ground/assert.ts";
+import { assertName, assertOptions } from "../ground/assert.ts";
 import { type Time, toMilliseconds } from "../ground/duration.ts";
 import { GroupExistsError, NoSuchGroupError, NoSuchStreamError } from "../ground/errors.ts";
 import { setOwn } from "../wire/codec.ts";
@@ -10,72 +10,24 @@ import type { IdLike } from "../wire/id.ts";
 import type { GroupMessage } from "../wire/message.ts";
 import { defineAttributes } from "./attributes.ts";
 import { type GroupKeys, startIds } from "./group-keys.ts";
+import {
+  type GroupStats,
+  type GroupStreamStats,
+  groupStreamStats,
+  type Health,
+  type HealthIssue,
+  type HealthLimits,
+  healthJudge,
+  totalOf,
+} from "./group-stats.ts";
 import type { GroupStream } from "./group-stream.ts";
-import type { ConsumerInfo, StreamInfo } from "./info.ts";
+import type { StreamInfo } from "./info.ts";
 import { afterId, type GroupReadOptions, groupPlan, type Reading } from "./read.ts";
 
 /** Options of a consumer group. */
 export interface MemberOptions {
   /** Name of the consumer. @defaultValue `<name>.c1` */
   readonly consumer?: string | undefined;
-}
-
-/** One stream's part of {@link GroupStats}. */
-export interface GroupStreamStats {
-  /** Number of entries in the stream. */
-  readonly length: number;
-  /** Entries not delivered to the group yet; `null` where the server cannot say. */
-  readonly lag: number | null;
-  /** Entries delivered and not acknowledged. */
-  readonly pending: number;
-  /** Age of the oldest pending entry in milliseconds, by its id and the server's clock; `null` where none is. */
-  readonly oldestPendingAge: number | null;
-  /** The group's consumers on this stream. */
-  readonly consumers: readonly ConsumerInfo[];
-}
-
-/** What {@link Group.stats} gives. */
-export interface GroupStats<K extends string> {
-  /** Entries in all streams. */
-  readonly length: number;
-  /** Entries not delivered yet, of the streams whose lag is known. */
-  readonly lag: number;
-  /** How many streams' lag the server cannot say. */
-  readonly unknownLags: number;
-  /** Entries delivered and not acknowledged. */
-  readonly pending: number;
-  /** Age of the oldest pending entry in milliseconds; `null` where nothing is pending. */
-  readonly oldestPendingAge: number | null;
-  /** The same stream by stream. */
-  readonly streams: Readonly<Record<K, GroupStreamStats>>;
-}
-
-/** Limits of {@link Group.health}; what is absent is not looked at. */
-export interface HealthLimits {
-  /** Most entries not delivered yet, a stream; an unknown lag is an issue too. */
-  readonly maxLag?: number;
-  /** Longest that a consumer which holds entries may be idle. */
-  readonly maxIdle?: Time;
-  /** Most pending entries, a stream. */
-  readonly maxPending?: number;
-}
-
-/** One finding of {@link Group.health}. */
-export interface HealthIssue {
-  /** Which stream. */
-  readonly stream: string;
-  /** What is wrong. */
-  readonly kind: "missing" | "lag" | "idle" | "pending";
-  /** The same in words. */
-  readonly message: string;
-}
-
-/** What {@link Group.health} finds. */
-export interface Health {
-  /** Whether there is no issue. */
-  readonly healthy: boolean;
-  /** What is wrong; `[]` where nothing is. */
-  readonly issues: readonly HealthIssue[];
 }
 
 /** A consumer over all streams of its group. */
@@ -240,18 +192,7 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
    */
   async stats(): Promise<GroupStats<K>> {
     const streams = await this.#onEach((key) => this.#statsOf(key));
-    const all = Object.values<GroupStreamStats>(streams);
-    const sum = (of: (stats: GroupStreamStats) => number): number =>
-      all.reduce((total, stats) => total + of(stats), 0);
-    const ages = all.flatMap(({ oldestPendingAge }) => (oldestPendingAge === null ? [] : [oldestPendingAge]));
-    return {
-      length: sum(({ length }) => length),
-      lag: sum(({ lag }) => lag ?? 0),
-      unknownLags: all.filter(({ lag }) => lag === null).length,
-      pending: sum(({ pending }) => pending),
-      oldestPendingAge: ages.length === 0 ? null : Math.max(...ages),
-      streams,
-    };
+    return { ...totalOf(Object.values<GroupStreamStats>(streams)), streams };
   }
 
   /**
@@ -260,33 +201,17 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
    * @returns `healthy`, and the `issues` where it is not.
    */
   async health(limits: HealthLimits = {}): Promise<Health> {
-    assertOptions("health", limits, ["maxLag", "maxIdle", "maxPending"]);
-    const { maxLag, maxPending } = limits;
-    assertOptionalInteger("maxLag", maxLag);
-    assertOptionalInteger("maxPending", maxPending);
-    const maxIdle = limits.maxIdle === undefined ? undefined : toMilliseconds("maxIdle", limits.maxIdle);
-    const issues: HealthIssue[] = [];
-    await this.#onEach(async (key) => {
-      const issue = (kind: HealthIssue["kind"], message: string) =>
-        issues.push({ stream: key, kind, message });
+    const judge = healthJudge(limits);
+    const issues = await this.#onEach(async (key) => {
       try {
-        const { lag, pending, consumers } = await this.#statsOf(key);
-        if (maxLag !== undefined && lag === null) issue("lag", "the server cannot say the lag");
-        if (maxLag !== undefined && lag !== null && lag > maxLag)
-          issue("lag", `the lag is ${lag}, above ${maxLag}`);
-        if (maxPending !== undefined && pending > maxPending)
-          issue("pending", `${pending} are pending, above ${maxPending}`);
-        for (const { name, pending: held, idle } of consumers) {
-          if (maxIdle !== undefined && held > 0 && idle > maxIdle) {
-            issue("idle", `consumer ${name} holds ${held} and is idle for ${idle} ms, above ${maxIdle}`);
-          }
-        }
+        return judge(key, await this.#statsOf(key));
       } catch (error) {
         if (!(error instanceof NoSuchGroupError || error instanceof NoSuchStreamError)) throw error;
-        issue("missing", error.message);
+        return [{ stream: key, kind: "missing" as const, message: error.message }];
       }
     });
-    return { healthy: issues.length === 0, issues };
+    const all = Object.values<readonly HealthIssue[]>(issues).flat();
+    return { healthy: all.length === 0, issues: all };
   }
 
   /** The consumers over all streams, by name. Sends `XINFO CONSUMERS` for each stream. */
@@ -343,19 +268,8 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
     return messages;
   }
 
-  async #statsOf(key: K): Promise<GroupStreamStats> {
-    const stream = this.streams[key];
-    const [length, groups, consumers, { count: pending, first }, time] = await Promise.all([
-      stream.length(),
-      stream.groupsInfo(),
-      stream.consumersInfo(),
-      stream.pendingSummary(),
-      this.#client.command("time", [], {}) as Promise<[string, string]>,
-    ]);
-    const now = Number(time[0]) * 1000 + Number(time[1]) / 1000;
-    const age = first === null ? null : Math.max(0, Math.round(now - Number(first.split("-")[0])));
-    const lag = groups.find(({ name }) => name === this.name)?.lag ?? null;
-    return { length, lag, pending, oldestPendingAge: age, consumers };
+  #statsOf(key: K): Promise<GroupStreamStats> {
+    return groupStreamStats(this.#client, this.streams[key], this.name);
   }
 
   #xgroup(verb: string, key: K, args: string[]): Promise<unknown> {

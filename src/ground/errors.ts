@@ -1,3 +1,5 @@
+import type { Duration } from "date-fns";
+
 /** Facts that any error may carry beside its message. */
 export interface WalrusErrorOptions {
   /** What caused it, as ioredis or the network gave it. */
@@ -222,13 +224,18 @@ export class RetryError extends WalrusError {
   /** `"RETRY"`. */
   readonly code = "RETRY";
   override readonly retriable: boolean = true;
-  /** Milliseconds until the next delivery; `null` leaves it to the retry schedule. */
-  readonly delay: number | null;
+  /** Milliseconds or a `Duration` until the next delivery; `null` leaves it to the retry schedule. */
+  readonly delay: number | Duration | null;
 
-  /** Ask for another delivery. */
-  constructor(options: WalrusErrorOptions & { readonly delay?: number; readonly message?: string } = {}) {
+  /** Ask for another delivery. Throws {@link InvalidArgumentError} for a delay that is negative or no number. */
+  constructor(
+    options: WalrusErrorOptions & { readonly delay?: number | Duration; readonly message?: string } = {},
+  ) {
+    const { delay = null } = options;
+    if (typeof delay === "number" ? !(delay >= 0 && Number.isFinite(delay)) : typeof delay !== "object")
+      throw new InvalidArgumentError("delay", "milliseconds of at least 0 or a Duration", delay);
     super(options.message ?? "the handler asked for another delivery", options);
-    this.delay = options.delay ?? null;
+    this.delay = delay;
   }
 }
 
@@ -243,6 +250,44 @@ export class RejectError extends WalrusError {
   constructor(reason: string, options: WalrusErrorOptions = {}) {
     super(`the handler rejected the message: ${reason}`, options);
     this.reason = reason;
+  }
+}
+
+/** A message was settled already: acknowledged, sent to be retried, or rejected; that is done once. */
+export class SettledError extends WalrusError {
+  /** `"SETTLED"`. */
+  readonly code = "SETTLED";
+  /** Id of the entry. */
+  readonly id: string;
+
+  /** Say which message it was. */
+  constructor(id: string, options: WalrusErrorOptions = {}) {
+    super(`message ${id} was acknowledged, sent to be retried or rejected already`, options);
+    this.id = id;
+  }
+}
+
+/**
+ * An entry is not this worker's any more: it was silent for longer than the lease, and another took the entry over.
+ *
+ * The reason with which a handler's signal is aborted then.
+ */
+export class LeaseLostError extends WalrusError {
+  /** `"LEASE_LOST"`. */
+  readonly code = "LEASE_LOST";
+  /** Key of the stream, without `keyPrefix`. */
+  readonly stream: string;
+  /** Id of the entry. */
+  readonly id: string;
+
+  /** Say which entry it was. */
+  constructor(stream: string, id: string, options: WalrusErrorOptions = {}) {
+    super(
+      `the lease of entry ${id} of stream ${JSON.stringify(stream)} ran out, and another took it`,
+      options,
+    );
+    this.stream = stream;
+    this.id = id;
   }
 }
 

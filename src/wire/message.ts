@@ -1,5 +1,7 @@
+import { assertName, assertOptions } from "../ground/assert.ts";
 import { printable } from "../ground/display.ts";
-import { DecodeError } from "../ground/errors.ts";
+import { type Time, toMilliseconds } from "../ground/duration.ts";
+import { DecodeError, SettledError } from "../ground/errors.ts";
 import {
   decodeHeaders,
   HEADERS_FIELD,
@@ -90,21 +92,73 @@ printable(Message, (message, inspect) => {
   return `<${message.constructor.name} ${stream} ${id} ${inspect(data)}${more}>`;
 });
 
-/** What a group message needs of the group it came through; the group's stream provides it. */
+/** One delivery of an entry, by which a settlement is known to be of it and not of a later one. */
+export interface Delivered {
+  /** Id of the entry. */
+  readonly id: string;
+  /** How often it had been delivered; every delivery has its own count. */
+  readonly deliveries: number;
+}
+
+/** Whose a group message is and what becomes of it; the group's stream provides it, or the worker that runs it. */
 export interface Delivery {
   /** Name of the group. */
   readonly group: string;
   /** Name of the consumer it was delivered to. */
   readonly consumer: string;
-  /** Acknowledge one entry. */
-  ack(id: string): Promise<void>;
+  /** Acknowledge it. */
+  ack(message: GroupMessage<unknown>): Promise<void>;
+  /** Have it delivered again after milliseconds; `null` is the default. False where it is not its consumer's. */
+  retry(message: GroupMessage<unknown>, delay: number | null): Promise<boolean>;
+  /** Move it to the dead letters. False where it is not its consumer's. */
+  reject(message: GroupMessage<unknown>, reason: string): Promise<boolean>;
+  /** Keep it for another lease. False where it is not its consumer's. */
+  extend(message: GroupMessage<unknown>): Promise<boolean>;
 }
 
-/** A message that was delivered through a consumer group and waits for its acknowledgement. */
+let settled: (message: GroupMessage<unknown>) => boolean;
+let mark: (message: GroupMessage<unknown>, isSettled: boolean) => void;
+
+/** Whether a message was acknowledged, sent to be retried, or rejected. */
+export function isSettled<T>(message: GroupMessage<T>): boolean {
+  return settled(message);
+}
+
+/** Count a message as settled, or as open again where settling it failed. */
+export function markSettled<T>(message: GroupMessage<T>, isSettled = true): void {
+  mark(message, isSettled);
+}
+
+/**
+ * A message that was delivered through a consumer group and waits to be settled: by {@link GroupMessage.ack},
+ * {@link GroupMessage.retry} or {@link GroupMessage.reject}, once.
+ *
+ * @example
+ * ```ts
+ * import { Database } from "walrus-streams";
+ *
+ * await using db = new Database();
+ * const cg = db.consumerGroup("billing", ["orders"]);
+ * await cg.ensure();
+ * for (const m of await cg.orders.read({ count: 10 })) {
+ *   if (m.data.total === undefined) await m.reject("no total");
+ *   else if (m.data.total === "0") await m.retry({ delay: { minutes: 1 } });
+ *   else await m.ack();
+ * }
+ * ```
+ */
 export class GroupMessage<T> extends Message<T> {
+  static {
+    settled = (message) => message.#isSettled;
+    mark = (message, isSettled) => {
+      message.#isSettled = isSettled;
+    };
+  }
+
   /** How often it has been delivered, by the server's own count; 1 for a new one. */
   readonly deliveries: number;
   readonly #delivery: Delivery;
+  #isSettled = false;
 
   /** Group reads make these. */
   constructor(
@@ -135,15 +189,64 @@ export class GroupMessage<T> extends Message<T> {
    * acknowledged in the same turn of the event loop.
    *
    * Resolves when the server has it; harmless where the entry is not pending any more.
+   *
+   * @throws SettledError where this message was settled already.
    */
   ack(): Promise<void> {
-    return this.#delivery.ack(this.id);
+    return this.#settle() ?? this.#delivery.ack(this);
+  }
+
+  /**
+   * Have it delivered again, to any worker of the group, when `delay` has passed by the server's own idle time.
+   *
+   * It waits among the pending entries of a consumer named `@retry:<milliseconds>`, so that the delay survives this
+   * process; the delay is rounded up to two digits. A {@link Worker} of the group takes it up from there.
+   *
+   * @param options - `delay`, milliseconds or a `Duration`; default: the worker's schedule, or at once without one.
+   * @returns false where it was not this consumer's any more, and nothing was done.
+   * @throws SettledError where this message was settled already.
+   */
+  retry(options: { readonly delay?: Time } = {}): Promise<boolean> {
+    assertOptions("retry", options, ["delay"]);
+    const delay = options.delay === undefined ? null : toMilliseconds("delay", options.delay);
+    return this.#settle() ?? this.#delivery.retry(this, delay);
+  }
+
+  /**
+   * Move it to the dead letters, in one step: added there and acknowledged here, or neither.
+   *
+   * @param reason - Why, in words; kept with it.
+   * @returns false where it was not this consumer's any more, and nothing was done.
+   * @throws SettledError where this message was settled already; WrongTypeError where the dead letters' key holds
+   * something else, and the entry stays pending.
+   */
+  reject(reason: string): Promise<boolean> {
+    assertName("reason", reason);
+    return this.#settle() ?? this.#delivery.reject(this, reason);
+  }
+
+  /**
+   * Say that it is still being worked on: its idle time begins again. A worker does so by itself.
+   *
+   * @returns false where it was not this consumer's any more.
+   * @throws SettledError where this message was settled already.
+   */
+  extend(): Promise<boolean> {
+    if (this.#isSettled) return Promise.reject(new SettledError(this.id));
+    return this.#delivery.extend(this);
   }
 
   /** A plain object for `JSON.stringify`. */
   override toJSON(): GroupMessageJson<T> {
     const { group, consumer, deliveries } = this;
     return { ...super.toJSON(), group, consumer, deliveries };
+  }
+
+  /** Count it as settled; a rejection where it is already. */
+  #settle(): Promise<never> | null {
+    if (this.#isSettled) return Promise.reject(new SettledError(this.id));
+    this.#isSettled = true;
+    return null;
   }
 }
 

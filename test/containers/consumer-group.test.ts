@@ -5,6 +5,7 @@ import {
   GroupMessage,
   GroupStream,
   NoSuchGroupError,
+  SettledError,
   WrongTypeError,
 } from "../../src/index.ts";
 import { waitFor } from "../../src/testing/index.ts";
@@ -281,12 +282,13 @@ test("GroupMessage.ack – many in one turn are one XACK a stream", async () => 
   expect(await first.pendingSummary()).toMatchObject({ count: 0 });
 });
 
-test("GroupMessage.ack – resolves when the server has it; again is harmless", async () => {
+test("GroupMessage.ack – resolves when the server has it; by another object it is harmless", async () => {
   const { cg, a, first } = await make(2);
   const [one] = (await cg.read())[a]!;
   expect(await one!.ack()).toBeUndefined();
   expect(idsOf(await first.pending())).toEqual(["2-0"]);
-  await one!.ack();
+  await expect(one!.ack()).rejects.toThrow(SettledError);
+  expect(await first.ack(one!)).toBe(0);
   expect(idsOf(await first.pending())).toEqual(["2-0"]);
 });
 

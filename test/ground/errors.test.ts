@@ -20,6 +20,8 @@ const ALL: readonly [WalrusError, string, boolean][] = [
   [new errors.HandlerTimeoutError(5, { cause }), "HANDLER_TIMEOUT", true],
   [new errors.RetryError({ cause }), "RETRY", true],
   [new errors.RejectError("bad", { cause }), "REJECT", false],
+  [new errors.SettledError("1-1", { cause }), "SETTLED", false],
+  [new errors.LeaseLostError("s", "1-1", { cause }), "LEASE_LOST", false],
 ];
 
 test("WalrusError – the list above is whole", () => {

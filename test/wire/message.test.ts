@@ -9,7 +9,7 @@ const HEADERS = { region: "eu" };
 /** A message of the group `g`, and the ids that were acknowledged through it. */
 function delivered(headers: Readonly<Record<string, string>> = NO_HEADERS) {
   const acked: string[] = [];
-  const ack = async (id: string) => void acked.push(id);
+  const ack = async ({ id }: { id: string }) => void acked.push(id);
   const delivery = { group: "g", consumer: "g.c1", ack } as unknown as ConstructorParameters<
     typeof GroupMessage
   >[5];

@@ -1,0 +1,200 @@
+import type { Client } from "../connection/client.ts";
+import { bury, renew, takeDue, WAITING, wait } from "../connection/scripts.ts";
+import { describe, type ReplyErrorOptions } from "../ground/errors.ts";
+import type { RawField } from "../wire/codec.ts";
+import { type Delivered, type GroupMessage, markSettled } from "../wire/message.ts";
+
+/** An entry that was taken up again, as it is stored. */
+export interface Taken extends Delivered {
+  /** Its fields. */
+  readonly fields: readonly RawField[];
+  /** Whether it came from a consumer that was silent, and not from where entries wait for their next delivery. */
+  readonly isAbandoned: boolean;
+}
+
+/** What a dead letter says of itself beside the time. */
+export interface DeathNote {
+  /** Key of the stream it comes from, without `keyPrefix`. */
+  readonly stream: string;
+  /** The group that gave it up. */
+  readonly group: string;
+  /** Its id in that stream. */
+  readonly id: string;
+  /** The consumer that gave it up. */
+  readonly consumer: string;
+  /** How often it was delivered. */
+  readonly deliveries: number;
+  /** Why. */
+  readonly error: { readonly name: string; readonly message: string; readonly stack: string };
+}
+
+/** Most ids of one command, well below what a script can unpack. */
+const CHUNK = 1000;
+/** Most characters of an error's text that a dead letter keeps. */
+const MOST_TEXT = 4096;
+
+/**
+ * What one stream has delivered to one consumer of a group, and what becomes of it.
+ *
+ * Each entry is named with its delivery count: whoever was given it since has another count, even under the same
+ * consumer's name, so that a late settlement never touches a later delivery.
+ */
+export class Deliveries {
+  readonly #client: Client;
+  readonly #key: string;
+  readonly #group: string;
+  readonly #consumer: string;
+  readonly #facts: ReplyErrorOptions;
+  #acks: GroupMessage<unknown>[] = [];
+  #sent: Promise<void> | null = null;
+
+  /** Of a stream's group and one of its consumers. */
+  constructor(client: Client, key: string, group: string, consumer: string) {
+    this.#client = client;
+    this.#key = key;
+    this.#group = group;
+    this.#consumer = consumer;
+    this.#facts = { stream: key, group };
+  }
+
+  /**
+   * Acknowledge a message with all that come in the same turn of the event loop, by one `XACK` for each 1,000.
+   *
+   * By `setImmediate`, since a batch by microtask is as slow as one command each (measured, see the decisions).
+   */
+  ack(message: GroupMessage<unknown>): Promise<void> {
+    this.#acks.push(message);
+    this.#sent ??= new Promise((resolve, reject) => {
+      setImmediate(() => {
+        const messages = this.#acks;
+        this.#acks = [];
+        this.#sent = null;
+        this.ackNow(messages.map(({ id }) => id)).then(
+          () => resolve(),
+          (error) => {
+            for (const open of messages) markSettled(open, false);
+            reject(error);
+          },
+        );
+      });
+    });
+    return this.#sent;
+  }
+
+  /** Acknowledge entries. Sends `XACK`; gives how many were pending. */
+  async ackNow(ids: readonly string[]): Promise<number> {
+    const counts = await this.#chunked(ids, async (some) =>
+      Number(await this.#client.command("xack", [this.#key, this.#group, ...some], this.#facts)),
+    );
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Begin the idle time of entries again; `lost` are in another delivery now, `gone` are pending no more. */
+  async renew(held: readonly Delivered[]): Promise<{ lost: string[]; gone: string[] }> {
+    const replies = await this.#chunked(held, (some) => this.#run(renew, this.#named(some)));
+    const [lost, gone] = [0, 1].map((i) => replies.flatMap((reply) => (reply as string[][])[i]!));
+    return { lost: lost!, gone: gone! };
+  }
+
+  /**
+   * Have entries delivered again when they have been idle for `delay` milliseconds.
+   *
+   * @param isCounted - False where this delivery is not to count: it was never begun.
+   * @returns the ids for which it was so; not those that are in another delivery now.
+   */
+  async wait(held: readonly Delivered[], delay: number, isCounted: boolean): Promise<string[]> {
+    const consumer = `${WAITING}${rounded(delay)}`;
+    const replies = await this.#chunked(held, (some) =>
+      this.#run(wait, [consumer, isCounted ? "1" : "0", ...this.#named(some)]),
+    );
+    return replies.flat() as string[];
+  }
+
+  /**
+   * Move an entry to the dead letters: added there and acknowledged here, or neither.
+   *
+   * @param deliveries - How often to say that it was delivered, where that is not its count.
+   * @returns 1 where it was moved, 0 where it is in another delivery or acknowledged by now, -1 where it was deleted from
+   * the stream, and acknowledged.
+   */
+  async bury(
+    { id, deliveries }: Delivered,
+    deadLetters: string,
+    error: Error,
+    count: number = deliveries,
+  ): Promise<number> {
+    const note: DeathNote = {
+      ...{ stream: this.#key, group: this.#group, id, consumer: this.#consumer, deliveries: count },
+      error: {
+        name: String(error.name).slice(0, MOST_TEXT),
+        message: String(error.message).slice(0, MOST_TEXT),
+        stack: String(error.stack ?? "").slice(0, MOST_TEXT),
+      },
+    };
+    const args = [this.#group, this.#consumer, id, deliveries, JSON.stringify(note)];
+    return Number(await this.#client.script(bury, [this.#key, deadLetters], args, this.#facts));
+  }
+
+  /**
+   * Take up entries that are due: their retry delay or the lease of a silent consumer is over.
+   *
+   * @param isStart - Take all that this consumer itself holds, too.
+   * @returns the entries, with their new delivery counts, and the ids that turned out to be deleted from the stream.
+   */
+  async takeDue(
+    lease: number,
+    count: number,
+    isStart: boolean,
+  ): Promise<{ taken: Taken[]; deleted: string[] }> {
+    const args = [this.#group, this.#consumer, lease, Math.min(count, CHUNK), isStart ? "1" : "0"];
+    type Reply = [name: Buffer, counts: (Buffer | number)[], entries: [Buffer, Buffer[]][]][];
+    const reply = (await this.#client.script(takeDue, [this.#key], args, this.#facts, null)) as Reply;
+    const taken: Taken[] = [];
+    const deleted: string[] = [];
+    for (const [name, facts, entries] of reply) {
+      const isAbandoned = !String(name).startsWith(WAITING);
+      const counts = new Map<string, number>();
+      for (let i = 0; i < facts.length; i += 2) counts.set(String(facts[i]), Number(facts[i + 1]));
+      for (const [rawId, parts] of entries) {
+        const id = String(rawId);
+        const fields: RawField[] = [];
+        for (let i = 0; i < parts.length; i += 2)
+          fields.push({ name: parts[i]!.toString(), value: parts[i + 1]! });
+        taken.push({ id, deliveries: counts.get(id)!, fields, isAbandoned });
+        counts.delete(id);
+      }
+      deleted.push(...counts.keys());
+    }
+    return { taken, deleted };
+  }
+
+  #run(script: typeof renew, args: (string | number)[]): Promise<unknown> {
+    return this.#client.script(script, [this.#key], [this.#group, this.#consumer, ...args], this.#facts);
+  }
+
+  #named(held: readonly Delivered[]): (string | number)[] {
+    return held.flatMap(({ id, deliveries }) => [id, deliveries]);
+  }
+
+  /** Do something with a part at a time, one after another. */
+  async #chunked<V, R>(all: readonly V[], act: (some: readonly V[]) => Promise<R>): Promise<R[]> {
+    const results: R[] = [];
+    for (let from = 0; from < all.length; from += CHUNK)
+      results.push(await act(all.slice(from, from + CHUNK)));
+    return results;
+  }
+}
+
+/** Round milliseconds up to two digits, so that there are few names: 1,234 is 1,300. */
+function rounded(ms: number): number {
+  const step = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(ms, 1))) - 1);
+  return Math.ceil(ms / step) * step;
+}
+
+/** What was thrown, as an error; JavaScript lets anything be thrown. */
+export function errorOf(thrown: unknown): Error {
+  if (thrown instanceof Error) return thrown;
+  const error = new Error(`not an Error but ${describe(thrown)} was thrown`, { cause: thrown });
+  error.name = "NonError";
+  return error;
+}
