@@ -33,6 +33,7 @@ export { type PendingConsumer, PendingEntry, type PendingOptions, type PendingSu
 export { type Autoclaimed, type AutoclaimOptions, type ClaimOptions, GroupStream, type Membership } from "./containers/group-stream.ts";
 export { type AttributeName, type Attributes, attributeName } from "./containers/attributes.ts";
 export type { GroupKeys, KeyOf } from "./containers/group-keys.ts";
+export type { TimesSummary } from "./ground/meter.ts";
 export { deadLetterKey } from "./containers/beside.ts";
 export type { GroupStats, GroupStreamStats, Health, HealthIssue, HealthLimits } from "./containers/group-stats.ts";
 export { Group, type GroupConsumer, type MemberOptions } from "./containers/group.ts";
@@ -40,6 +41,11 @@ export { ConsumerGroup, type ConsumerGroupConstructor, type GroupOverStreams } f
 export { type Bucket, type BucketOptions, type Row, type SeriesOverStreams, SeriesStream, TimeSeries, type TimeSeriesConstructor } from "./containers/time-series.ts";
 export type { From, GroupSource } from "./flow/source.ts";
 export { Consumer, type ConsumerEvent, type ConsumerOptions } from "./flow/consumer.ts";
-export type { ConsumerFactory, ConsumerGroupFactory, Factories, StreamFactory, TimeSeriesFactory } from "./facade/factories.ts";
+export type { BatchHandler, BatchResult, Handler, HandlerContext } from "./flow/worker/handler.ts";
+export type { RetryFunction, RetryOptions } from "./flow/worker/retry.ts";
+export type { AckPolicy, BatchOptions, DeadEntry, DeadLetterFunction, WorkerEvent, WorkerOptions } from "./flow/worker/options.ts";
+export type { WorkerMetrics } from "./flow/worker/counters.ts";
+export { type NamedWorkerMetrics, Worker } from "./flow/worker/worker.ts";
+export type { ConsumerFactory, ConsumerGroupFactory, Factories, StreamFactory, TimeSeriesFactory, WorkerFactory } from "./facade/factories.ts";
 export { Database } from "./facade/database.ts";
 export { ClusterDatabase } from "./facade/cluster-database.ts";

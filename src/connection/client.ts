@@ -119,6 +119,11 @@ export class Client {
     return [...groups.values()];
   }
 
+  /** Whether one script may name both keys: always, or where they are of one slot in a cluster. */
+  sharesSlot(a: string, b: string): boolean {
+    return this.groupBySlot([a, b]).length === 1;
+  }
+
   /** Send one command over the shared connection; texts come back as strings. */
   command(name: string, args: Argument[], facts: ReplyErrorOptions): Promise<unknown> {
     return this.#send(name, args, "utf8", facts);

@@ -13,18 +13,35 @@ function script(lua: string): Script {
   return { lua, sha: createHash("sha1").update(lua).digest("hex") };
 }
 
+/** How many arguments {@link CALL} sets before the others at a time; a Lua function has room for some 240. */
+const STRIDE = 100;
+
+/**
+ * Lua: `call(args, #args)` is `redis.call` of a whole list, however long. `unpack` ends at some 8,000, which is an entry
+ * of 4,000 fields; beyond, each call sets the last of the list before those it was given, and tail-calls itself.
+ */
+const CALL = `
+local function call(args, left, ...)
+  if #args < 7000 then return redis.call(unpack(args)) end
+  if left == 0 then return redis.call(...) end
+  if left < ${STRIDE} then return call(args, left - 1, args[left], ...) end
+  return call(args, left - ${STRIDE}, ${Array.from({ length: STRIDE }, (_, i) => `args[left-${STRIDE - 1 - i}]`)}, ...)
+end
+`;
+
 /**
  * Remove the consumers of one group that have been idle and hold nothing.
  *
- * `KEYS[1]` stream, `ARGV[1]` group, `ARGV[2]` idle in milliseconds. Gives the names removed. Looking and removing
- * are one step: a consumer that is given an entry in between is not removed with it.
+ * `KEYS[1]` stream, `ARGV[1]` group, `ARGV[2]` idle in milliseconds, `ARGV[3]` with what the names begin. Gives the
+ * names removed. Looking and removing are one step: a consumer that is given an entry in between is not removed with it.
  */
 export const removeIdleConsumers: Script = script(`
 local removed = {}
 for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   local facts = {}
   for i = 1, #consumer, 2 do facts[consumer[i]] = consumer[i + 1] end
-  if facts['pending'] == 0 and facts['idle'] >= tonumber(ARGV[2]) then
+  local isMeant = string.sub(facts['name'], 1, #ARGV[3]) == ARGV[3]
+  if isMeant and facts['pending'] == 0 and facts['idle'] >= tonumber(ARGV[2]) then
     redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], facts['name'])
     removed[#removed + 1] = facts['name']
   end
@@ -41,13 +58,16 @@ export const WAITING = "@retry:";
 /** Name of the field that says of a dead letter where it came from and why. */
 export const DEAD_FIELD = "@dead";
 
+/** The consumer under which entries are put that the same consumer left pending in an earlier life; they are due. */
+export const ORPHANS = "@orphan:0";
+
 /**
  * Take up what is due: entries that wait and have waited long enough, and those of consumers that were silent for
  * longer than the lease. Each counts one delivery more.
  *
- * `KEYS[1]` stream, `ARGV[1]` group, `ARGV[2]` consumer, `ARGV[3]` lease in milliseconds, `ARGV[4]` most entries,
- * `ARGV[5]` "1" to take all that the consumer itself holds. Gives, by consumer they were taken from: its name, the
- * ids with the new counts in turn, and the entries as `XCLAIM` gives them (without those that were deleted).
+ * `KEYS[1]` stream, `ARGV[1]` group, `ARGV[2]` consumer, `ARGV[3]` lease in milliseconds, `ARGV[4]` most entries. Gives,
+ * by consumer they were taken from: its name, the ids with the new counts in turn, and the entries as `XCLAIM` gives
+ * them (without those that were deleted).
  */
 export const takeDue: Script = script(`
 local taken, room = {}, tonumber(ARGV[4])
@@ -55,10 +75,8 @@ local summary = redis.call('XPENDING', KEYS[1], ARGV[1])
 for _, holder in ipairs(summary[4] or {}) do
   if room <= 0 then break end
   local name = holder[1]
-  local delay = string.match(name, '^${WAITING}(%d+)$')
-  local idle = delay or ARGV[3]
-  if name == ARGV[2] and ARGV[5] == '1' then idle = '0' end
-  local due = redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', idle, '-', '+', room, name)
+  local delay = string.match(name, '^@%a+:(%d+)$')
+  local due = redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', delay or ARGV[3], '-', '+', room, name)
   if #due > 0 then
     local claim, counts = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], '0'}, {}
     for _, entry in ipairs(due) do
@@ -74,6 +92,21 @@ for _, holder in ipairs(summary[4] or {}) do
   end
 end
 return taken
+`);
+
+/**
+ * Put what a consumer left pending in an earlier life where it is due at once, 1,000 at a time.
+ *
+ * `KEYS[1]` stream, `ARGV[1]` group, `ARGV[2]` consumer. Gives how many there were.
+ */
+export const orphan: Script = script(`
+local left = redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1000, ARGV[2])
+if #left == 0 then return 0 end
+local claim = {'XCLAIM', KEYS[1], ARGV[1], '${ORPHANS}', '0'}
+for _, entry in ipairs(left) do claim[#claim + 1] = entry[1] end
+claim[#claim + 1] = 'JUSTID'
+redis.call(unpack(claim))
+return #left
 `);
 
 /**
@@ -127,7 +160,7 @@ return moved
  * `ARGV[5]` what is known of it, a JSON object, to which the server's time is added. Gives 1 where it was moved, 0
  * where it is not held any more, -1 where it was deleted from the stream and is only acknowledged.
  */
-export const bury: Script = script(`
+export const bury: Script = script(`${CALL}
 local entry = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)[1]
 if not entry or entry[2] ~= ARGV[2] or entry[4] ~= tonumber(ARGV[4]) then return 0 end
 local stored = redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])[1]
@@ -143,7 +176,7 @@ if stored then
   end
   add[#add + 1] = '${DEAD_FIELD}'
   add[#add + 1] = string.sub(ARGV[5], 1, -2) .. ',"time":' .. ms .. '}'
-  redis.call(unpack(add))
+  call(add, #add)
 end
 redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
 return stored and 1 or -1
@@ -152,11 +185,12 @@ return stored and 1 or -1
 /**
  * Move a dead letter to a stream, where it is still there.
  *
- * `KEYS[1]` dead letters, `KEYS[2]` stream, `ARGV[1]` id, `ARGV[2]` its new headers. Gives 1 where it was moved.
+ * `KEYS[1]` dead letters, `KEYS[2]` stream, `ARGV[1]` id, `ARGV[2]` its new headers. Gives its id there, null
+ * where it is gone.
  */
-export const redrive: Script = script(`
+export const redrive: Script = script(`${CALL}
 local stored = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])[1]
-if not stored then return 0 end
+if not stored then return false end
 local add = {'XADD', KEYS[2], '*'}
 for i = 1, #stored[2], 2 do
   local name = stored[2][i]
@@ -167,9 +201,9 @@ for i = 1, #stored[2], 2 do
 end
 add[#add + 1] = '${HEADERS_FIELD}'
 add[#add + 1] = ARGV[2]
-redis.call(unpack(add))
+local id = call(add, #add)
 redis.call('XDEL', KEYS[1], ARGV[1])
-return 1
+return id
 `);
 
 /**

@@ -16,6 +16,16 @@ export interface AddManyOptions<I> extends TrimOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** Who asks for {@link addMany}. */
+export interface AddManyCaller {
+  /** Its name in error texts. */
+  readonly name: string;
+  /** Told of entries that are stored, a batch at a time. */
+  readonly stored: (count: number) => void;
+}
+
+const STREAM: AddManyCaller = { name: "addMany", stored: () => {} };
+
 /** Append many entries to one stream, a batch a round trip; the next is encoded while one is under way. */
 export async function addMany<T, I, V extends I>(
   client: Client,
@@ -23,13 +33,16 @@ export async function addMany<T, I, V extends I>(
   payload: Payload<T, I>,
   values: Iterable<V> | AsyncIterable<V>,
   options: AddManyOptions<V>,
+  caller: AddManyCaller = STREAM,
 ): Promise<string[]> {
-  assertOptions("addMany", options, ["id", "headers", ...TRIM]);
+  const { name } = caller;
+  assertOptions(name, options, ["id", "headers", ...TRIM]);
   const { id, headers } = options;
   if (id !== undefined && typeof id !== "function") {
     throw new InvalidArgumentError("id", "a function that gives each value's id", id);
   }
-  const batches = new Batches(client, key, ["XADD", client.keyPrefix + key, ...trimArguments(options)]);
+  const head = ["XADD", client.keyPrefix + key, ...trimArguments(options)];
+  const batches = new Batches(client, key, head, caller);
   const iterator = iterate(values);
   let isExhausted = false;
   try {
@@ -38,9 +51,9 @@ export async function addMany<T, I, V extends I>(
       const next = iterator.next();
       const step = "then" in next ? await next : next;
       if (step.done) break;
-      const encoded = encodeAt(payload, step.value, index, headers);
+      const encoded = encodeAt(payload, step.value, headers, { name, index });
       const fields = encoded instanceof Promise ? await encoded : encoded;
-      batches.append(id === undefined ? "*" : idAt(id(step.value, index), index), fields);
+      batches.append(id === undefined ? "*" : idAt(id(step.value, index), { name, index }), fields);
       if (batches.isFull) await batches.send();
     }
     isExhausted = true;
@@ -53,7 +66,7 @@ export async function addMany<T, I, V extends I>(
 }
 
 /** Most characters and bytes of a batch, however few its entries are. */
-const MOST_VOLUME = 8 * 1024 * 1024;
+export const MOST_VOLUME: number = 8 * 1024 * 1024;
 
 /** The batch that is being encoded and the one that is under way. */
 class Batches {
@@ -63,14 +76,16 @@ class Batches {
   readonly #key: string;
   readonly #head = new Request();
   readonly #headLength: number;
+  readonly #caller: AddManyCaller;
   #request = new Request();
   #size = 0;
   #volume = 0;
   #underWay: Promise<void> = Promise.resolve();
 
-  constructor(client: Client, key: string, head: readonly (string | number)[]) {
+  constructor(client: Client, key: string, head: readonly (string | number)[], caller: AddManyCaller) {
     this.#client = client;
     this.#key = key;
+    this.#caller = caller;
     for (const arg of head) this.#head.arg(arg);
     this.#headLength = head.length;
   }
@@ -119,48 +134,60 @@ class Batches {
       if (!(error instanceof ConnectionLostError)) throw error;
       throw new ConnectionLostError(error.message, { cause: error, ids: this.ids, isSent: error.isSent });
     }
+    const known = this.ids.length;
     let refusal: ErrorReply | null = null;
     for (const reply of replies) {
       if (reply instanceof ErrorReply) refusal ??= reply;
       else this.ids.push(reply!);
     }
+    this.#caller.stored(this.ids.length - known);
     if (refusal !== null) throw replyError(refusal.text, { ...facts, ids: this.ids });
   }
 }
 
+/** Where a value stands among those of a call. */
+export interface Place {
+  /** The call. */
+  readonly name: string;
+  /** How many are before it. */
+  readonly index: number;
+}
+
 /** Encode one value; a refusal says which one it was. */
-function encodeAt<T, I>(
+export function encodeAt<T, I>(
   payload: Payload<T, I>,
   value: I,
-  index: number,
   headers: Readonly<Record<string, string>> | undefined,
+  place: Place,
 ): FlatFields | Promise<FlatFields> {
   try {
     const fields = payload.encode(value, headers);
     return fields instanceof Promise
-      ? fields.catch((error) => Promise.reject(located(error, index)))
+      ? fields.catch((error) => Promise.reject(located(error, place)))
       : fields;
   } catch (error) {
-    throw located(error, index);
+    throw located(error, place);
   }
 }
 
-function located(error: unknown, index: number): unknown {
+/** The same refusal with the place of the value. */
+export function located(error: unknown, { name, index }: Place): unknown {
   if (!(error instanceof InvalidArgumentError)) return error;
-  const rule = `${error.rule} (value ${index} of addMany)`;
+  const rule = `${error.rule} (value ${index} of ${name})`;
   return new InvalidArgumentError(error.argument, rule, error.value, { cause: error });
 }
 
 /** The id for one value; a refusal says which one it was. */
-function idAt(id: IdLike, index: number): string {
+function idAt(id: IdLike, place: Place): string {
   try {
     return toId(id, "add");
   } catch (error) {
-    throw located(error, index);
+    throw located(error, place);
   }
 }
 
-function iterate<I>(values: Iterable<I> | AsyncIterable<I>): Iterator<I> | AsyncIterator<I> {
+/** Begin to iterate over values of either kind. */
+export function iterate<I>(values: Iterable<I> | AsyncIterable<I>): Iterator<I> | AsyncIterator<I> {
   if (typeof values === "object" && values !== null) {
     if (Symbol.asyncIterator in values) return values[Symbol.asyncIterator]();
     if (Symbol.iterator in values) return values[Symbol.iterator]();

@@ -1,5 +1,5 @@
 import type { Client } from "../connection/client.ts";
-import { bury, renew, takeDue, WAITING, wait } from "../connection/scripts.ts";
+import { bury, orphan, removeIdleConsumers, renew, takeDue, WAITING, wait } from "../connection/scripts.ts";
 import { describe, type ReplyErrorOptions } from "../ground/errors.ts";
 import type { RawField } from "../wire/codec.ts";
 import { type Delivered, type GroupMessage, markSettled } from "../wire/message.ts";
@@ -103,7 +103,7 @@ export class Deliveries {
    * @returns the ids for which it was so; not those that are in another delivery now.
    */
   async wait(held: readonly Delivered[], delay: number, isCounted: boolean): Promise<string[]> {
-    const consumer = `${WAITING}${rounded(delay)}`;
+    const consumer = `${WAITING}${waitOf(delay)}`;
     const replies = await this.#chunked(held, (some) =>
       this.#run(wait, [consumer, isCounted ? "1" : "0", ...this.#named(some)]),
     );
@@ -138,15 +138,10 @@ export class Deliveries {
   /**
    * Take up entries that are due: their retry delay or the lease of a silent consumer is over.
    *
-   * @param isStart - Take all that this consumer itself holds, too.
    * @returns the entries, with their new delivery counts, and the ids that turned out to be deleted from the stream.
    */
-  async takeDue(
-    lease: number,
-    count: number,
-    isStart: boolean,
-  ): Promise<{ taken: Taken[]; deleted: string[] }> {
-    const args = [this.#group, this.#consumer, lease, Math.min(count, CHUNK), isStart ? "1" : "0"];
+  async takeDue(lease: number, count: number): Promise<{ taken: Taken[]; deleted: string[] }> {
+    const args = [this.#group, this.#consumer, lease, Math.min(count, CHUNK)];
     type Reply = [name: Buffer, counts: (Buffer | number)[], entries: [Buffer, Buffer[]][]][];
     const reply = (await this.#client.script(takeDue, [this.#key], args, this.#facts, null)) as Reply;
     const taken: Taken[] = [];
@@ -168,6 +163,16 @@ export class Deliveries {
     return { taken, deleted };
   }
 
+  /** Put what this consumer left pending in an earlier life where it is due at once. */
+  async orphan(): Promise<void> {
+    while (Number(await this.#run(orphan, [])) > 0);
+  }
+
+  /** Remove consumers whose names begin so, that hold nothing and did nothing for so many milliseconds. */
+  async removeIdle(prefix: string, idle: number): Promise<void> {
+    await this.#client.script(removeIdleConsumers, [this.#key], [this.#group, idle, prefix], this.#facts);
+  }
+
   #run(script: typeof renew, args: (string | number)[]): Promise<unknown> {
     return this.#client.script(script, [this.#key], [this.#group, this.#consumer, ...args], this.#facts);
   }
@@ -185,8 +190,8 @@ export class Deliveries {
   }
 }
 
-/** Round milliseconds up to two digits, so that there are few names: 1,234 is 1,300. */
-function rounded(ms: number): number {
+/** Milliseconds that an entry waits for a delay: rounded up to two digits, so that there are few names (1,234: 1,300). */
+export function waitOf(ms: number): number {
   const step = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(ms, 1))) - 1);
   return Math.ceil(ms / step) * step;
 }

@@ -86,8 +86,8 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
       client: stream.client,
       keys: [stream.key],
       group: { ...stream.#reading, startOf: () => "0-0" },
-      list: (key) => {
-        if (key === stream.key) return stream.deliveredList();
+      list: (key, delivery, counts) => {
+        if (key === stream.key) return stream.deliveredList(delivery, counts);
         throw new InvalidArgumentError("key", `${stream.key}; other streams are read through the group`, key);
       },
       counted: (_, messages) => stream.counted(messages),
@@ -245,9 +245,14 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
     return super.consumersInfo(group);
   }
 
-  /** A list for new messages of this group. @internal */
-  deliveredList(delivery: Delivery = this.#delivery): ReturnType<typeof this.list<GroupMessage<T>>> {
-    return this.list((id, data, headers) => new GroupMessage(this.key, id, data, headers, 1, delivery));
+  /** A list for messages of this group, new ones where no counts are given. @internal */
+  deliveredList(
+    delivery: Delivery = this.#delivery,
+    counts?: ReadonlyMap<string, number>,
+  ): ReturnType<typeof this.list<GroupMessage<T>>> {
+    return this.list(
+      (id, data, headers) => new GroupMessage(this.key, id, data, headers, counts?.get(id) ?? 1, delivery),
+    );
   }
 
   /** The same messages with the delivery counts that the server has. @internal */

@@ -79,7 +79,7 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
         client: group.#client,
         keys: group.keys,
         group: { ...group.#reading, startOf },
-        list: (key) => streamOf(key).deliveredList(),
+        list: (key, delivery, counts) => streamOf(key).deliveredList(delivery, counts),
         counted: (key, messages) => streamOf(key).counted(messages),
       };
     };
@@ -247,7 +247,7 @@ export abstract class Group<K extends string, S extends GroupStream<unknown, nev
     const idle = toMilliseconds("idle", options?.idle);
     const removed = await this.#onEach(
       (key) =>
-        this.#client.script(removeIdleConsumers, [key], [this.name, idle], this.#facts(key)) as Promise<
+        this.#client.script(removeIdleConsumers, [key], [this.name, idle, ""], this.#facts(key)) as Promise<
           string[]
         >,
     );

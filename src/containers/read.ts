@@ -4,7 +4,7 @@ import { assertInteger, assertOptionalBoolean, assertOptions, assertSignal } fro
 import { type Time, toMilliseconds } from "../ground/duration.ts";
 import { InvalidArgumentError } from "../ground/errors.ts";
 import { type IdLike, toId } from "../wire/id.ts";
-import type { MessageList } from "../wire/message.ts";
+import type { Delivery, MessageList } from "../wire/message.ts";
 
 /** Options of {@link Stream.read}. */
 export interface ReadOptions {
@@ -88,8 +88,15 @@ export interface Reading<M> {
   readonly keys: readonly string[];
   /** Through which group, and where it begins on a key. */
   readonly group: (ReadingGroup & { readonly startOf: (key: string) => string }) | null;
-  /** A list for messages of a key, also of one that is not among `keys`; throws where that cannot be read. */
-  readonly list: (key: string) => MessageList<unknown, M>;
+  /**
+   * A list for messages of a key, also of one that is not among `keys`; throws where that cannot be read. A group's are
+   * settled through `delivery`, and have the delivery counts by id, 1 where there is none.
+   */
+  readonly list: (
+    key: string,
+    delivery?: Delivery,
+    counts?: ReadonlyMap<string, number>,
+  ) => MessageList<unknown, M>;
   /** The same messages of a group's backlog, with the delivery counts that the server has. */
   counted?(key: string, messages: readonly M[]): Promise<M[]>;
 }

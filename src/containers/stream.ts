@@ -2,7 +2,7 @@ import type { RedisLike } from "../connection/driver.ts";
 import { read } from "../connection/reader.ts";
 import { assertName, assertOptionalBoolean, assertOptionalInteger, assertOptions } from "../ground/assert.ts";
 import { printable } from "../ground/display.ts";
-import { type Time, toMilliseconds } from "../ground/duration.ts";
+import type { Time } from "../ground/duration.ts";
 import { DecodeError, InvalidArgumentError, type ReplyErrorOptions } from "../ground/errors.ts";
 import {
   type Codec,
@@ -14,8 +14,7 @@ import {
 } from "../wire/codec.ts";
 import { compareIds, type IdLike, toId } from "../wire/id.ts";
 import { Message, MessageList, type MessageMaker } from "../wire/message.ts";
-import { EntriesDecoder } from "../wire/reply.ts";
-import { type Argument, Request } from "../wire/resp.ts";
+import type { Argument } from "../wire/resp.ts";
 import { type AddManyOptions, addMany } from "./batch.ts";
 import { Container } from "./container.ts";
 import {
@@ -29,9 +28,10 @@ import {
   parseStreamInfo,
   type StreamInfo,
 } from "./info.ts";
-import { PAGE, Range, type RangeQuery, rangeQuery } from "./range.ts";
+import { entryPages } from "./pages.ts";
+import { Range, type RangeQuery, rangeQuery } from "./range.ts";
 import { afterId, type Reading, type ReadOptions, readPlan } from "./read.ts";
-import { TRIM, type TrimOptions, trimArguments } from "./trim.ts";
+import { momentBefore, TRIM, type TrimOptions, trimArguments } from "./trim.ts";
 
 /** Options of {@link Stream.add}. */
 export interface AddOptions extends TrimOptions {
@@ -42,9 +42,6 @@ export interface AddOptions extends TrimOptions {
   /** What travels beside the data. */
   readonly headers?: Readonly<Record<string, string>>;
 }
-
-/** The greatest id there can be. */
-const LAST_ID = "18446744073709551615-18446744073709551615";
 
 let reach: (stream: Stream<unknown, never>) => Reading<Message<unknown>>;
 
@@ -328,30 +325,16 @@ export class Stream<T = TextRecord, I = InputOf<T>> extends Container {
     return message;
   }
 
-  /** Pages of a range; from the second on, the next one is under way while one is used. */
   async *#pages(query: RangeQuery): AsyncGenerator<Message<T>[]> {
-    let { start, stop, count: left } = query;
-    const { isReverse } = query;
-    let ahead: Promise<MessageList<T, Message<T>>> | null = null;
-    for (let pages = 0; left > 0; pages++) {
-      const size = Math.min(PAGE, left);
-      const list: MessageList<T, Message<T>> = await (ahead ?? this.#page(start, stop, size, isReverse));
-      ahead = null;
-      left -= list.count;
-      if (list.count < size || list.lastId === (isReverse ? "0-0" : LAST_ID)) left = 0;
-      if (isReverse) stop = `(${list.lastId}`;
-      else start = `(${list.lastId}`;
-      if (pages > 0 && left > 0) {
-        ahead = this.#page(start, stop, Math.min(PAGE, left), isReverse);
-        ahead.catch(() => {});
-      }
+    const list = () => this.list((id, data, headers) => new Message(this.key, id, data, headers));
+    for await (const page of entryPages(this.client, this.key, query, list, this.facts())) {
       let messages: Message<T>[];
       try {
-        const decoded = list.messages();
+        const decoded = page.messages();
         messages = decoded instanceof Promise ? await decoded : decoded;
       } catch (error) {
         if (error instanceof DecodeError) {
-          const sign = isReverse ? -1 : 1;
+          const sign = query.isReverse ? -1 : 1;
           const before = (error.decoded as Message<T>[]).filter(
             (message) => sign * compareIds(message, error) < 0,
           );
@@ -363,31 +346,9 @@ export class Stream<T = TextRecord, I = InputOf<T>> extends Container {
     }
   }
 
-  async #page(
-    start: string,
-    stop: string,
-    size: number,
-    isReverse: boolean,
-  ): Promise<MessageList<T, Message<T>>> {
-    const bounds = isReverse
-      ? ["XREVRANGE", this.client.keyPrefix + this.key, stop, start]
-      : ["XRANGE", this.client.keyPrefix + this.key, start, stop];
-    return this.client.exchange({
-      key: this.key,
-      request: new Request().command([...bounds, "COUNT", size]),
-      decoder: () =>
-        new EntriesDecoder(this.list((id, data, headers) => new Message(this.key, id, data, headers))),
-      isRepeatable: true,
-      facts: { ...this.facts(), command: bounds[0] },
-    });
-  }
-
-  /** The id before which entries are older than a time, by the server's clock. */
+  /** The id before which entries are older than a time. */
   async #before(olderThan: Time | Date): Promise<string> {
-    if (olderThan instanceof Date) return toId(olderThan, "exact");
-    const age = toMilliseconds("olderThan", olderThan);
-    const [seconds, microseconds] = (await this.client.command("time", [], {})) as [string, string];
-    return `${Math.max(0, Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000) - age)}-0`;
+    return `${await momentBefore(this.client, olderThan)}-0`;
   }
 }
 

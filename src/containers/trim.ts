@@ -1,6 +1,8 @@
+import type { Client } from "../connection/client.ts";
 import { assertOptionalBoolean, assertOptionalInteger } from "../ground/assert.ts";
+import { type Time, toMilliseconds } from "../ground/duration.ts";
 import { InvalidArgumentError } from "../ground/errors.ts";
-import { type IdLike, toId } from "../wire/id.ts";
+import { type IdLike, millisecondsOf, toId } from "../wire/id.ts";
 
 /** Bounds of a stream, kept at each add or by `trim`. */
 export interface TrimOptions {
@@ -37,4 +39,12 @@ export function trimArguments(options: TrimOptions): (string | number)[] {
     maxlen ?? toId(minid!, "exact"),
     ...(limit === undefined ? [] : ["LIMIT", limit]),
   ];
+}
+
+/** The moment in milliseconds before which things are older than a time, by the server's clock, or than a `Date`. */
+export async function momentBefore(client: Client, olderThan: Time | Date): Promise<number> {
+  if (olderThan instanceof Date) return millisecondsOf(toId(olderThan, "exact"));
+  const age = toMilliseconds("olderThan", olderThan);
+  const [seconds, microseconds] = (await client.command("time", [], {})) as [string, string];
+  return Math.max(0, Number(seconds) * 1000 + Math.floor(Number(microseconds) / 1000) - age);
 }

@@ -7,6 +7,7 @@ import {
   type Factories,
   type StreamFactory,
   type TimeSeriesFactory,
+  type WorkerFactory,
 } from "./factories.ts";
 
 /**
@@ -34,6 +35,8 @@ export class ClusterDatabase extends Cluster implements Factories {
   declare readonly timeSeries: TimeSeriesFactory;
   /** Make a consumer: `for await (const m of db.consumer(["a", "b"], { follow: true }))`. */
   declare readonly consumer: ConsumerFactory;
+  /** Make a worker: `await db.worker(group, async (message) => { ... }).run()`. */
+  declare readonly worker: WorkerFactory;
 
   static {
     defineFactories(ClusterDatabase.prototype);

@@ -6,6 +6,9 @@ import { Stream } from "../containers/stream.ts";
 import { TimeSeries } from "../containers/time-series.ts";
 import { Consumer, type ConsumerOptions } from "../flow/consumer.ts";
 import type { GroupSource } from "../flow/source.ts";
+import type { BatchHandler, Handler } from "../flow/worker/handler.ts";
+import type { BatchOptions, WorkerOptions } from "../flow/worker/options.ts";
+import { Worker } from "../flow/worker/worker.ts";
 import type { InputOf, PayloadOptions, SchemaOptions, TextRecord } from "../wire/codec.ts";
 import type { GroupMessage } from "../wire/message.ts";
 
@@ -73,6 +76,22 @@ export interface ConsumerFactory {
   ): Consumer<T>;
 }
 
+/** Makes a {@link Worker} of a database. */
+export interface WorkerFactory {
+  /** A worker that hands messages over in arrays. Nothing is sent before it runs. */
+  <S extends GroupSource<unknown>>(
+    group: S,
+    handler: BatchHandler<PayloadOf<S>>,
+    options: WorkerOptions<PayloadOf<S>> & { readonly batch: BatchOptions },
+  ): Worker<PayloadOf<S>>;
+  /** A worker of a group, a time series, or one of their streams. Nothing is sent before it runs. */
+  <S extends GroupSource<unknown>>(
+    group: S,
+    handler: Handler<PayloadOf<S>>,
+    options?: WorkerOptions<PayloadOf<S>> & { readonly batch?: undefined },
+  ): Worker<PayloadOf<S>>;
+}
+
 /** What a database makes, whether it is one server or a cluster. */
 export interface Factories {
   /** Make a stream; `db.stream`, in small, is ioredis's socket. */
@@ -83,6 +102,8 @@ export interface Factories {
   readonly timeSeries: TimeSeriesFactory;
   /** Make a consumer: an async iterator over streams or a group. */
   readonly consumer: ConsumerFactory;
+  /** Make a worker: it runs a handler for a group's entries. */
+  readonly worker: WorkerFactory;
 }
 
 /** Give a class of connections the factories. */
@@ -111,6 +132,9 @@ export function defineFactories(prototype: RedisLike): void {
         keys.map((key) => new Stream(this, key as string, payload)),
         rest,
       );
+    },
+    worker(this: RedisLike, group: GroupSource<unknown>, handler: Handler<unknown>, options?: WorkerOptions) {
+      return new Worker(group, handler, options);
     },
   };
   for (const [name, value] of Object.entries(factories)) {

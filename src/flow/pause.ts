@@ -11,3 +11,19 @@ export async function pause(failures: number, signal: AbortSignal): Promise<void
   const most = Math.min(100 * 2 ** failures, 2000);
   await wait(most / 2 + (Math.random() * most) / 2, undefined, { signal }).catch(() => {});
 }
+
+/** Wait until a signal is aborted. */
+export function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** Wait for a promise, whatever becomes of it, but no longer than so many milliseconds. */
+export async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  const timer = new AbortController();
+  const patience = wait(ms, undefined, { signal: timer.signal }).catch(() => {});
+  await Promise.race([promise.catch(() => {}), patience]);
+  timer.abort();
+}

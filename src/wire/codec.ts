@@ -211,6 +211,11 @@ export class PayloadIssues extends Error {
   }
 }
 
+/** What is wrong with an entry, by what was thrown while it was decoded. */
+export function issuesOf(error: unknown): readonly DecodeIssue[] {
+  return error instanceof PayloadIssues ? error.issues : [{ message: String(error) }];
+}
+
 /** How one container's payloads are written and read: its codec and, where given, its schema. */
 export class Payload<T, I> {
   readonly #codec: Codec<unknown, unknown>;

@@ -5,9 +5,9 @@ import { DecodeError, SettledError } from "../ground/errors.ts";
 import {
   decodeHeaders,
   HEADERS_FIELD,
+  issuesOf,
   NO_HEADERS,
   type Payload,
-  PayloadIssues,
   type RawField,
   setOwn,
 } from "./codec.ts";
@@ -379,11 +379,10 @@ export class MessageList<T, M> {
   #refuse(id: string, fields: readonly RawField[], error: unknown, index?: number): void {
     const raw: Record<string, Buffer> = {};
     for (const { name, value } of fields) setOwn(raw, name, Buffer.from(value));
-    const issues = error instanceof PayloadIssues ? error.issues : [{ message: String(error) }];
     this.#holes ??= [];
     this.#holes.push({
       index: index ?? this.#messages.push(undefined as M) - 1,
-      error: new DecodeError({ stream: this.stream, id, fields: raw }, issues),
+      error: new DecodeError({ stream: this.stream, id, fields: raw }, issuesOf(error)),
     });
   }
 }

@@ -1,0 +1,275 @@
+import { errorOf } from "../../containers/deliveries.ts";
+import { InvalidArgumentError, RetryError } from "../../ground/errors.ts";
+import { type GroupMessage, isSettled, markSettled } from "../../wire/message.ts";
+import type { Counters } from "./counters.ts";
+import { type BatchHandler, Call, type Handler } from "./handler.ts";
+import type { WorkerSettings } from "./options.ts";
+import type { Chain, Task } from "./task.ts";
+
+/** What the handlers' side of a worker needs of the rest. */
+export interface CrewHost<T> {
+  readonly settings: WorkerSettings<T>;
+  readonly counters: Counters;
+  readonly handler: Handler<T> | BatchHandler<T>;
+  /** The next message that has not begun; `null` where there is none. */
+  next(now: number): Task<T> | null;
+  /** Whether more may come soon: a batch then waits to be full. */
+  isReading(): boolean;
+  /** Acknowledge a message before its handler is called. */
+  acknowledge(message: GroupMessage<T>): Promise<void>;
+  /** A handler has ended, with an error where that is not `null`. */
+  finished(task: Task<T>, error: Error | null): void;
+}
+
+/** So long may handlers that do not wait run in one go, in milliseconds; then timers and sockets get their turn. */
+const GO = 10;
+/** Most messages that wait behind others of their key. */
+const MOST_ASIDE = 1000;
+/** How long messages wait for the retry of one of their key after it is due, in milliseconds. */
+const GRACE = 5000;
+
+/** Calls the handler: so many at once, in batches or in the order of keys where that is asked for. */
+export class Crew<T> {
+  readonly #host: CrewHost<T>;
+  readonly #chains = new Map<unknown, Chain<T>>();
+  /** Messages whose turn in their chain has come. */
+  readonly #ready: Task<T>[] = [];
+  /** Messages that wait behind others of their key, or for their batch to be full. */
+  #aside = 0;
+  #batch: Task<T>[] = [];
+  #batchAt = 0;
+  #batchTimer: NodeJS.Timeout | null = null;
+  readonly #calls = new Set<Call>();
+  #isStarting = false;
+  #isYielding = false;
+
+  /** Nothing is called before {@link Crew.start}. */
+  constructor(host: CrewHost<T>) {
+    this.#host = host;
+  }
+
+  /** Calls of the handler that have not ended. */
+  get running(): number {
+    return this.#calls.size;
+  }
+
+  /** Whether nothing runs and nothing is set aside. */
+  get isIdle(): boolean {
+    return (
+      this.#calls.size === 0 && this.#aside === 0 && this.#ready.length === 0 && this.#batch.length === 0
+    );
+  }
+
+  /** Start as many handlers as may run. */
+  start(): void {
+    if (this.#isStarting || this.#isYielding) return;
+    this.#isStarting = true;
+    const { concurrency, batch } = this.#host.settings;
+    const begun = performance.now();
+    let now = begun;
+    while (this.#calls.size < concurrency) {
+      if (now - begun > GO) {
+        this.#isYielding = true;
+        setImmediate(() => {
+          this.#isYielding = false;
+          this.start();
+        });
+        break;
+      }
+      if (!(batch === null ? this.#startOne(now) : this.#startBatch(batch, now))) break;
+      now = performance.now();
+    }
+    this.#isStarting = false;
+  }
+
+  /** Abort the handlers that still run. */
+  abort(reason: Error): void {
+    for (const call of this.#calls) call.abort(reason);
+  }
+
+  /** Take back all that has not begun. */
+  takeBack(): Task<T>[] {
+    const tasks = [...this.#ready.splice(0), ...this.#batch.splice(0)];
+    for (const [key, chain] of this.#chains) {
+      tasks.push(...chain.waiting.splice(0));
+      if (chain.retrying !== null) this.#chains.delete(key);
+    }
+    this.#aside = 0;
+    if (this.#batchTimer !== null) clearTimeout(this.#batchTimer);
+    this.#batchTimer = null;
+    return tasks;
+  }
+
+  /** The server knows what became of a message: its chain goes on, or waits for its retry. */
+  settled(task: Task<T>, waits: number | null): void {
+    const { chain } = task;
+    if (chain === null || (task.call !== null && this.#calls.has(task.call) && waits === null)) return;
+    if (waits === null) this.#advance(task);
+    else {
+      chain.retrying = task.message.id;
+      chain.until = performance.now() + waits + GRACE;
+    }
+  }
+
+  /** Let go of chains whose message was due to be retried and did not come: another worker has it. */
+  giveUp(now: number): void {
+    for (const chain of this.#chains.values())
+      if (chain.retrying !== null && now >= chain.until) this.#next(chain);
+  }
+
+  #startOne(now: number): boolean {
+    const ready = this.#ready.shift();
+    if (ready !== undefined) {
+      if (ready.isGone) this.#advance(ready);
+      else this.#callOne(ready);
+      return true;
+    }
+    if (this.#aside >= MOST_ASIDE) return false;
+    const task = this.#host.next(now);
+    if (task === null) return false;
+    if (this.#host.settings.orderBy === null || this.#isTurn(task)) this.#callOne(task);
+    return true;
+  }
+
+  /** Whether it is a message's turn among those of its key; if not, it is set aside. */
+  #isTurn(task: Task<T>): boolean {
+    let key: unknown;
+    try {
+      key = this.#host.settings.orderBy!(task.message);
+    } catch (thrown) {
+      this.#host.finished(task, errorOf(thrown));
+      return false;
+    }
+    const known = this.#chains.get(key);
+    task.chain = known ?? { key, waiting: [], retrying: null, until: 0 };
+    if (known === undefined) this.#chains.set(key, task.chain);
+    else if (known.retrying === task.message.id) known.retrying = null;
+    else {
+      known.waiting.push(task);
+      this.#aside++;
+      return false;
+    }
+    return true;
+  }
+
+  #callOne(task: Task<T>): void {
+    const { settings } = this.#host;
+    const { message } = task;
+    const begun = performance.now();
+    const call = new Call((error) => {
+      this.#end(call, 1, begun);
+      // By a verb that is still under way, the chain goes on when the server knows.
+      const isOpen = error === null && !isSettled(message);
+      this.#host.finished(task, error);
+      const isOver = isOpen || task.isGone || task.isSettled;
+      if (isOver && task.chain !== null && task.chain.retrying === null) this.#advance(task);
+      this.start();
+    });
+    task.call = call;
+    this.#begin(call, 1);
+    if (settings.ack !== "first") call.run(this.#host.handler as Handler<T>, message, settings.timeout);
+    else {
+      markSettled(message);
+      this.#host
+        .acknowledge(message)
+        .then(() => call.run(this.#host.handler as Handler<T>, message, settings.timeout));
+    }
+  }
+
+  #advance(task: Task<T>): void {
+    const chain = task.chain!;
+    task.chain = null;
+    this.#next(chain);
+  }
+
+  /** The next message of a chain has its turn. */
+  #next(chain: Chain<T>): void {
+    chain.retrying = null;
+    const next = chain.waiting.shift();
+    if (next === undefined) {
+      this.#chains.delete(chain.key);
+      return;
+    }
+    this.#aside--;
+    this.#ready.push(next);
+    if (!this.#isStarting) queueMicrotask(() => this.start());
+  }
+
+  #startBatch({ size, wait }: { size: number; wait: number }, now: number): boolean {
+    while (this.#batch.length < size) {
+      const task = this.#host.next(now);
+      if (task === null) break;
+      if (this.#batch.length === 0) this.#batchAt = now;
+      this.#batch.push(task);
+    }
+    if (this.#batch.length === 0) return false;
+    const left = this.#batchAt + wait - now;
+    if (this.#batch.length < size && left > 0 && this.#host.isReading()) {
+      this.#batchTimer ??= setTimeout(() => {
+        this.#batchTimer = null;
+        this.start();
+      }, Math.ceil(left));
+      return false;
+    }
+    this.#callBatch(this.#batch.splice(0));
+    return true;
+  }
+
+  #callBatch(tasks: readonly Task<T>[]): void {
+    const { settings } = this.#host;
+    const messages = tasks.map(({ message }) => message);
+    const begun = performance.now();
+    const call = new Call((error, result) => {
+      this.#end(call, tasks.length, begun);
+      const judge = error === null ? judgeOf(result, messages) : () => error;
+      for (const task of tasks) this.#host.finished(task, judge(task.message));
+      this.start();
+    });
+    for (const task of tasks) task.call = call;
+    this.#begin(call, tasks.length);
+    if (settings.ack !== "first") call.run(this.#host.handler as BatchHandler<T>, messages, settings.timeout);
+    else {
+      for (const message of messages) markSettled(message);
+      Promise.all(messages.map((message) => this.#host.acknowledge(message))).then(() =>
+        call.run(this.#host.handler as BatchHandler<T>, messages, settings.timeout),
+      );
+    }
+  }
+
+  #begin(call: Call, messages: number): void {
+    this.#calls.add(call);
+    this.#host.counters.inFlight += messages;
+  }
+
+  #end(call: Call, messages: number, begun: number): void {
+    this.#calls.delete(call);
+    const { counters } = this.#host;
+    counters.inFlight -= messages;
+    counters.times.add(performance.now() - begun);
+  }
+}
+
+/** What a batch handler's result says of each message: `null` where it is done. */
+function judgeOf<T>(
+  result: unknown,
+  messages: readonly GroupMessage<T>[],
+): (message: GroupMessage<T>) => Error | null {
+  if (result === undefined || result === null) return () => null;
+  if (typeof result !== "object" || !(Symbol.iterator in result)) {
+    const rule = "nothing, or the messages or ids that are done";
+    const error = new InvalidArgumentError("result of a batch handler", rule, result);
+    return () => error;
+  }
+  const done = new Set<unknown>(result as Iterable<unknown>);
+  const known = new Set<unknown>(messages.flatMap((message) => [message, message.id]));
+  const stranger = [...done].find((one) => !known.has(one));
+  if (stranger !== undefined) {
+    const rule = "of messages or ids of the batch";
+    const error = new InvalidArgumentError("result of a batch handler", rule, stranger);
+    return () => error;
+  }
+  return (message) => {
+    if (done.has(message) || done.has(message.id)) return null;
+    return new RetryError({ message: "the batch handler did not name it among those that are done" });
+  };
+}

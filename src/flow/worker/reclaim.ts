@@ -1,0 +1,164 @@
+import type { Deliveries, Taken } from "../../containers/deliveries.ts";
+import { isPassing } from "../pause.ts";
+import type { WorkerEvent } from "./options.ts";
+import type { Task } from "./task.ts";
+
+/** What reclaiming needs of its worker. */
+export interface ReclaimHost<T> {
+  /** Keys of the streams. */
+  readonly keys: readonly string[];
+  /** How long a silent worker keeps its entries, in milliseconds. */
+  readonly lease: number;
+  /** What a stream has delivered to this worker. */
+  deliveriesOf(key: string): Deliveries;
+  /** All that is held now. */
+  held(): Iterable<Task<T>>;
+  /** How many entries may be taken up now. */
+  room(): number;
+  /** Hold entries that were taken up. */
+  take(key: string, taken: readonly Taken[], deleted: readonly string[]): Promise<void>;
+  /** Tell the listeners. */
+  emit(make: () => WorkerEvent): void;
+  /** An entry is this worker's no more: another has it, or with `isGone` it is pending no more. */
+  drop(task: Task<T>, isGone: boolean): void;
+  /** A lease was renewed that had been over. */
+  kept(task: Task<T>): void;
+  /** A look is over. */
+  looked(): Promise<void>;
+  /** It could not be done, and is tried again. */
+  lost(error: Error): void;
+}
+
+/** Longest time between two looks for what is due, in milliseconds: so long may a handed back entry lie. */
+const PERIOD = 1000;
+/** Times at which retries are due are kept this exactly, in milliseconds. */
+const TICK = 10;
+
+/**
+ * Keeps this worker's leases, and takes up what is due: failed entries whose delay is over, released ones, and those of
+ * workers that went silent.
+ *
+ * One look costs one script a stream. No clock is compared with the server's: what is due is judged by the server's own
+ * idle times, and the timers here go by `performance.now()`.
+ */
+export class Reclaiming<T> {
+  readonly #host: ReclaimHost<T>;
+  readonly #period: number;
+  /** When retries of this worker's own are due. */
+  readonly #due = new Set<number>();
+  #wake: (() => void) | null = null;
+  #wakesAt = 0;
+  #isOver = false;
+  /** Whether the last look found as much as there was room for. */
+  hasMore = false;
+
+  /** Nothing is sent before {@link Reclaiming.run}. */
+  constructor(host: ReclaimHost<T>) {
+    this.#host = host;
+    this.#period = Math.max(5, Math.min(PERIOD, host.lease / 3));
+  }
+
+  /** Look again in so many milliseconds: something is due then. */
+  expect(ms: number): void {
+    const at = Math.ceil((performance.now() + ms + 1) / TICK) * TICK;
+    this.#due.add(at);
+    if (at < this.#wakesAt) this.wake();
+  }
+
+  /** Look again now, or when the look under way is over. */
+  wake(): void {
+    this.#wakesAt = 0;
+    this.#wake?.();
+  }
+
+  /** Look again and again, until {@link Reclaiming.stop}. */
+  async run(): Promise<void> {
+    while (!this.#isOver) {
+      this.#wakesAt = Number.POSITIVE_INFINITY;
+      await this.look();
+      await this.#rest();
+    }
+  }
+
+  /** Look no more. */
+  stop(): void {
+    this.#isOver = true;
+    this.wake();
+  }
+
+  /** Renew the leases that are old, then take up what is due; gives how many entries that were. */
+  async look(): Promise<number> {
+    const now = performance.now();
+    for (const at of this.#due) if (at <= now) this.#due.delete(at);
+    this.hasMore = false;
+    const counts = await Promise.all(this.#host.keys.map((key) => this.#lookAt(key)));
+    await this.#host.looked().catch((error) => {
+      if (isPassing(error)) this.#host.lost(error);
+    });
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+
+  async #lookAt(key: string): Promise<number> {
+    try {
+      await this.#renew(key);
+      // After the renewal, so that nothing that is held here is ever due.
+      const room = this.#isOver ? 0 : this.#host.room();
+      if (room <= 0) return 0;
+      const { taken, deleted } = await this.#host.deliveriesOf(key).takeDue(this.#host.lease, room);
+      this.hasMore ||= taken.length >= room;
+      if (taken.length + deleted.length > 0) await this.#host.take(key, taken, deleted);
+      return taken.length;
+    } catch (error) {
+      // A missing group is met, and made again, by the reads.
+      if (isPassing(error)) this.#host.lost(error);
+      return 0;
+    }
+  }
+
+  async #renew(key: string): Promise<void> {
+    const sent = performance.now();
+    const old: Task<T>[] = [];
+    for (const task of this.#host.held())
+      if (task.message.stream === key && sent - task.since >= this.#host.lease / 3) old.push(task);
+    if (old.length === 0) return;
+    const { lost, gone } = await this.#host.deliveriesOf(key).renew(old.map(({ message }) => message));
+    const isLost = new Set(lost);
+    const isGone = new Set(gone);
+    const expired = old.filter((task) => sent - task.since >= this.#host.lease);
+    if (expired.length > 0) {
+      const ids = expired.map(({ message }) => message.id);
+      this.#host.emit(() => ({
+        type: "leaseExpired",
+        stream: key,
+        ids,
+        lost: ids.filter((id) => isLost.has(id)),
+      }));
+    }
+    for (const task of old) {
+      const { id } = task.message;
+      if (isLost.has(id) || isGone.has(id)) this.#host.drop(task, isGone.has(id));
+      else {
+        const wasOver = sent - task.since >= this.#host.lease;
+        task.since = sent;
+        if (wasOver) this.#host.kept(task);
+      }
+    }
+  }
+
+  async #rest(): Promise<void> {
+    if (this.#isOver) return;
+    const now = performance.now();
+    let at = Math.min(now + this.#period, this.#wakesAt);
+    for (const due of this.#due) if (due < at) at = due;
+    if (at <= now) return;
+    this.#wakesAt = at;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, at - now);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#wake = null;
+  }
+}

@@ -1,0 +1,402 @@
+import { Deliveries, type Taken } from "../../containers/deliveries.ts";
+import type { Reading } from "../../containers/read.ts";
+import { ClosedError, DecodeError, LeaseLostError } from "../../ground/errors.ts";
+import type { Events } from "../../ground/events.ts";
+import { type Delivery, type GroupMessage, isSettled, markSettled } from "../../wire/message.ts";
+import { createGroup } from "../create-group.ts";
+import { aborted, isPassing, pause, within } from "../pause.ts";
+import type { Counters } from "./counters.ts";
+import { Crew } from "./crew.ts";
+import type { BatchHandler, Handler } from "./handler.ts";
+import { Intake } from "./intake.ts";
+import { ConsumerName } from "./name.ts";
+import type { WorkerEvent, WorkerSettings } from "./options.ts";
+import { Reclaiming } from "./reclaim.ts";
+import { isExhausted } from "./retry.ts";
+import { Settling } from "./settle.ts";
+import { Task } from "./task.ts";
+
+/** What a session needs of its worker. */
+export interface SessionHost<T> {
+  readonly reading: Reading<GroupMessage<T>>;
+  readonly settings: WorkerSettings<T>;
+  readonly handler: Handler<T> | BatchHandler<T>;
+  readonly counters: Counters;
+  readonly events: Events<WorkerEvent>;
+}
+
+/** A consumer of a name that was made for one worker is of no use after so long, in milliseconds. */
+const LONG_GONE = 60_000;
+/** What a stopping worker's last words to the server may take, in milliseconds. */
+const MOMENT = 1000;
+/** The header by which a redriven entry says for which group alone it is. */
+const REDRIVE_GROUP = "redrive-group";
+
+/** What is known of entries that were taken up: delivery counts, and ids whose worker went silent. */
+interface Origins {
+  readonly counts: ReadonlyMap<string, number>;
+  readonly abandoned: ReadonlySet<string>;
+}
+
+/** One run of a worker: from taking up what was left to giving back what has not begun. */
+export class Session<T> {
+  readonly #host: SessionHost<T>;
+  readonly #isOnce: boolean;
+  readonly #name: ConsumerName;
+  readonly #deliveries = new Map<string, Deliveries>();
+  readonly #delivery = new Map<string, Delivery>();
+  readonly #intake: Intake<T>;
+  readonly #reclaiming: Reclaiming<T>;
+  readonly #crew: Crew<T>;
+  readonly #settling: Settling<T>;
+  /** All that is held, begun or not. */
+  readonly #held = new Map<GroupMessage<T>, Task<T>>();
+  /** What was taken up, ahead of what is new. */
+  readonly #urgent: Task<T>[] = [];
+  /** What may not be ours any more, since it was held for longer than its lease: not begun before it is renewed. */
+  readonly #doubtful = new Set<Task<T>>();
+  /** Entries that do not decode and are being buried. */
+  #refusals = 0;
+  readonly #closing = new AbortController();
+  readonly #over = new AbortController();
+  #isReady = false;
+  #isPaused = false;
+  #isDisconnected = false;
+  #failure: { readonly error: unknown } | null = null;
+  readonly #waiting = new Set<() => void>();
+
+  /** @param isOnce - End when there is nothing left to do. */
+  constructor(host: SessionHost<T>, isOnce: boolean) {
+    const { reading, settings, counters, events } = host;
+    this.#host = host;
+    this.#isOnce = isOnce;
+    const { client, group, keys } = reading;
+    this.#name = new ConsumerName(client, group!.name, group!.consumer, keys, settings.lease);
+    const shared = {
+      ...{ reading, settings, counters, keys, isOnce, handler: host.handler, lease: settings.lease },
+      ...{ over: this.#over.signal, closing: this.#closing.signal },
+      deliveriesOf: (key: string) => this.#deliveries.get(key)!,
+      emit: (make: () => WorkerEvent) => events.emit(make),
+      lost: (error: Error) => this.#lost(error),
+    };
+    this.#settling = new Settling<T>({
+      ...shared,
+      settled: (message, waits) => this.#settled(message, waits),
+    });
+    this.#crew = new Crew<T>({
+      ...shared,
+      next: (now) => this.#next(now),
+      isReading: () => !isOnce && !this.#closing.signal.aborted,
+      acknowledge: (message) => this.#settling.ack(message),
+      finished: (task, error) => this.#finished(task, error),
+    });
+    this.#intake = new Intake<T>({
+      ...shared,
+      deliveryOf: (key) => this.#delivery.get(key)!,
+      admit: (items) => this.#admit(items),
+      changed: () => this.#changed(),
+      connected: () => this.#connected(),
+      fail: (error) => this.#fail(error),
+    });
+    this.#reclaiming = new Reclaiming<T>({
+      ...shared,
+      held: () => this.#held.values(),
+      room: () => this.#room(),
+      take: (key, taken, deleted) => this.#takeUp(key, taken, deleted),
+      drop: (task, isGone) => this.#drop(task, isGone),
+      kept: (task) => {
+        if (this.#doubtful.delete(task)) this.#urgent.push(task);
+        this.#crew.start();
+      },
+      looked: async () => {
+        this.#crew.giveUp(performance.now());
+        await this.#name.keep();
+      },
+    });
+  }
+
+  /** Run until it is stopped, or fails; resolves when all is given back. */
+  async run(): Promise<void> {
+    try {
+      await Promise.race([this.#start(), aborted(this.#closing.signal)]);
+      const looking = this.#reclaiming.run();
+      if (this.#isReady && !this.#isPaused) this.#intake.start(this.#name.current);
+      if (this.#isOnce) await this.#exhausted();
+      else await aborted(this.#closing.signal);
+      await this.#finish();
+      await within(MOMENT, looking);
+    } catch (error) {
+      this.#failure ??= { error };
+    } finally {
+      this.#closing.abort();
+      this.#over.abort();
+      this.#reclaiming.stop();
+    }
+    if (this.#failure !== null) throw this.#failure.error;
+  }
+
+  /** Begin to stop. */
+  stop(): void {
+    this.#closing.abort();
+    this.#check();
+  }
+
+  /** Read and begin nothing; what has not begun is given back. Resolves when it is. */
+  async pause(): Promise<void> {
+    this.#isPaused = true;
+    await this.#intake.stop();
+    if (this.#isPaused) await this.#giveBack();
+  }
+
+  /** Read again. */
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    if (this.#isReady && !this.#closing.signal.aborted) this.#intake.start(this.#name.current);
+    this.#crew.start();
+  }
+
+  /** Claim a name, see that the group is there, and take up what an earlier life of this consumer has left. */
+  async #start(): Promise<void> {
+    const { reading, settings } = this.#host;
+    const { signal } = this.#closing;
+    const { client, keys } = reading;
+    const group = reading.group!;
+    for (let failures = 0; !signal.aborted; failures++) {
+      try {
+        await this.#name.claim();
+        const starts = new Map(keys.map((key) => [key, settings.from ?? group.startOf(key)]));
+        await createGroup(client, group.name, starts, signal);
+        for (const key of keys) {
+          const deliveries = new Deliveries(client, key, group.name, this.#name.current);
+          if (!this.#name.isOwn) await deliveries.orphan();
+          await deliveries.removeIdle(this.#name.prefix, Math.max(settings.lease, LONG_GONE));
+          this.#deliveries.set(key, deliveries);
+          this.#delivery.set(key, this.#deliveryOf(deliveries));
+        }
+        this.#isReady = true;
+        return this.#connected();
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!isPassing(error)) throw error;
+        this.#lost(error);
+        await pause(failures, signal);
+      }
+    }
+  }
+
+  /** Stop reading, give back what has not begun, wait for what has, and leave. */
+  async #finish(): Promise<void> {
+    const { drain } = this.#host.settings;
+    const until = performance.now() + drain;
+    const left = (): number => Math.max(0, until - performance.now());
+    await within(drain, this.#intake.stop());
+    const given = this.#giveBack();
+    await within(left(), given);
+    await within(left(), this.#done());
+    this.#crew.abort(new ClosedError("the worker stops, and the time to drain is over"));
+    // What heeds its signal ends now; its settlement, and what the server still owes, get a moment.
+    await within(MOMENT, this.#done());
+    this.#reclaiming.stop();
+    await within(MOMENT, Promise.allSettled([given, this.#name.drop(), this.#leave()]));
+  }
+
+  /** Remove a consumer that nobody will ever read as again. */
+  async #leave(): Promise<void> {
+    if (!this.#name.isOwn) return;
+    const all = [...this.#deliveries.values()];
+    await Promise.all(all.map((deliveries) => deliveries.removeIdle(this.#name.current, 0)));
+  }
+
+  /** Give back all that has not begun: it is due at once, and this delivery does not count. */
+  async #giveBack(): Promise<void> {
+    const tasks = [
+      ...this.#urgent.splice(0),
+      ...this.#doubtful,
+      ...this.#crew.takeBack(),
+      ...this.#intake.takeBack(),
+    ].filter(({ isGone }) => !isGone);
+    this.#doubtful.clear();
+    await Promise.all(
+      [...this.#deliveries].map(async ([key, deliveries]) => {
+        const messages = tasks.flatMap(({ message }) => (message.stream === key ? [message] : []));
+        if (messages.length === 0) return;
+        // Where it fails, they come back when their lease is over.
+        const moved = await deliveries.wait(messages, 0, false).catch(() => []);
+        this.#host.counters.released += moved.length;
+        for (const message of messages) this.#held.delete(message);
+      }),
+    );
+    this.#check();
+  }
+
+  #room(): number {
+    if (this.#isPaused || this.#closing.signal.aborted) return 0;
+    return Math.max(this.#intake.ahead, this.#host.settings.concurrency) - this.#urgent.length;
+  }
+
+  #next(now: number): Task<T> | null {
+    if (this.#isPaused || this.#closing.signal.aborted) return null;
+    for (;;) {
+      const task = this.#urgent.shift() ?? this.#intake.next();
+      if (task === null) {
+        if (this.#reclaiming.hasMore) this.#reclaiming.wake();
+        return null;
+      }
+      if (task.isGone) continue;
+      if (now - task.since < this.#host.settings.lease) return task;
+      this.#doubtful.add(task);
+      this.#reclaiming.wake();
+    }
+  }
+
+  /** Something was read: begin it, or where it came in while it stopped give it back. */
+  async #changed(): Promise<void> {
+    if (this.#isPaused || this.#closing.signal.aborted) await this.#giveBack();
+    this.#crew.start();
+    this.#check();
+  }
+
+  async #takeUp(key: string, taken: readonly Taken[], deleted: readonly string[]): Promise<void> {
+    const { reading, events, counters } = this.#host;
+    counters.reclaimed += taken.length;
+    const ids = taken.map(({ id }) => id);
+    events.emit(() => ({ type: "reclaimed", stream: key, ids, deleted }));
+    const counts = new Map(taken.map(({ id, deliveries }) => [id, deliveries]));
+    const abandoned = new Set(taken.flatMap(({ id, isAbandoned }) => (isAbandoned ? [id] : [])));
+    const list = reading.list(key, this.#delivery.get(key)!, counts);
+    for (const { id, fields } of taken) list.fields(id, fields);
+    this.#urgent.push(...this.#admit(await list.outcomes(), { counts, abandoned }));
+    await this.#changed();
+  }
+
+  /** Tasks for messages; without those that do not decode, are for others, or whose deliveries are over. */
+  #admit(items: readonly (GroupMessage<T> | DecodeError)[], origins?: Origins): Task<T>[] {
+    const now = performance.now();
+    const tasks: Task<T>[] = [];
+    const { retry } = this.#host.settings;
+    this.#host.counters.in.add(items.length);
+    for (const item of items) {
+      if (item instanceof DecodeError) {
+        this.#refusals++;
+        this.#settling.refuse(item, origins?.counts.get(item.id) ?? 1).finally(() => {
+          this.#refusals--;
+          this.#check();
+        });
+        continue;
+      }
+      const task = new Task(item, now);
+      this.#held.set(item, task);
+      if (isForOthers(item)) {
+        markSettled(item);
+        this.#settling.ack(item);
+      } else if (isExhausted(retry, item, origins?.abandoned.has(item.id) ?? false)) {
+        this.#settling.exhausted(item, new LeaseLostError(item.stream, item.id));
+      } else tasks.push(task);
+    }
+    return tasks;
+  }
+
+  #finished(task: Task<T>, error: Error | null): void {
+    const { message } = task;
+    if (error !== null) this.#settling.fail(message, error);
+    else if (!isSettled(message) && this.#host.settings.ack !== "manual") {
+      markSettled(message);
+      this.#settling.ack(message);
+    }
+    this.#check();
+  }
+
+  #settled(message: GroupMessage<T>, waits: number | null): void {
+    const task = this.#held.get(message);
+    if (task === undefined) return;
+    this.#held.delete(message);
+    task.isSettled = true;
+    this.#crew.settled(task, waits);
+    if (waits !== null) this.#reclaiming.expect(waits);
+    this.#check();
+  }
+
+  /** An entry is not ours any more. */
+  #drop(task: Task<T>, isGone: boolean): void {
+    const { message } = task;
+    task.isGone = true;
+    this.#held.delete(message);
+    this.#doubtful.delete(task);
+    this.#crew.settled(task, null);
+    if (!isGone) task.call?.abort(new LeaseLostError(message.stream, message.id));
+    this.#check();
+  }
+
+  #deliveryOf(deliveries: Deliveries): Delivery {
+    const settling = this.#settling as unknown as Settling<unknown>;
+    return {
+      group: this.#host.reading.group!.name,
+      consumer: this.#name.current,
+      ack: (message) => settling.ack(message),
+      retry: (message, delay) => settling.retry(message, delay),
+      reject: (message, reason) => settling.reject(message, reason),
+      extend: async (message) => {
+        const sent = performance.now();
+        const { lost, gone } = await deliveries.renew([message]);
+        const task = this.#held.get(message as GroupMessage<T>);
+        if (task !== undefined) task.since = sent;
+        return lost.length + gone.length === 0;
+      },
+    };
+  }
+
+  #lost(error: Error): void {
+    this.#host.counters.lastError = error;
+    if (this.#isDisconnected) return;
+    this.#isDisconnected = true;
+    this.#host.events.emit(() => ({ type: "disconnected", error }));
+  }
+
+  #connected(): void {
+    if (!this.#isDisconnected) return;
+    this.#isDisconnected = false;
+    this.#host.events.emit(() => ({ type: "reconnected" }));
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.stop();
+  }
+
+  /** Whether nothing runs, is held or is on its way to the server. */
+  get #isDone(): boolean {
+    const isSettled = this.#host.settings.ack === "manual" || this.#held.size === 0;
+    return this.#crew.isIdle && isSettled && this.#refusals === 0 && this.#urgent.length === 0;
+  }
+
+  #done(): Promise<void> {
+    return this.#until(() => this.#isDone);
+  }
+
+  /** For a run that ends by itself: nothing to read, to handle, or to take up. */
+  async #exhausted(): Promise<void> {
+    const isQuiet = (): boolean => this.#intake.isDry && this.#isDone;
+    while (!this.#closing.signal.aborted) {
+      await this.#until(() => this.#closing.signal.aborted || isQuiet());
+      if ((await this.#reclaiming.look()) === 0 && isQuiet()) return;
+    }
+  }
+
+  /** Until something holds that {@link Session.#check} is to look for. */
+  async #until(holds: () => boolean): Promise<void> {
+    while (!holds()) await new Promise<void>((resolve) => this.#waiting.add(resolve));
+  }
+
+  /** Something has changed: who waits may look again. */
+  #check(): void {
+    for (const look of this.#waiting) look();
+    this.#waiting.clear();
+  }
+}
+
+/** Whether a redriven entry is for another group of its stream: this one has handled it. */
+function isForOthers({ headers, group }: GroupMessage<unknown>): boolean {
+  const only = headers[REDRIVE_GROUP];
+  return only !== undefined && only !== group;
+}

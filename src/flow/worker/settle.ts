@@ -1,0 +1,252 @@
+import { deadLetterKey } from "../../containers/beside.ts";
+import { type Deliveries, errorOf, waitOf } from "../../containers/deliveries.ts";
+import { assertName } from "../../ground/assert.ts";
+import { toMilliseconds } from "../../ground/duration.ts";
+import { type DecodeError, NoSuchGroupError, RejectError, RetryError } from "../../ground/errors.ts";
+import { type GroupMessage, isSettled, markSettled } from "../../wire/message.ts";
+import { isPassing, pause } from "../pause.ts";
+import type { Counters } from "./counters.ts";
+import type { DeadEntry, WorkerEvent, WorkerSettings } from "./options.ts";
+
+/** What settling needs of its worker. */
+export interface SettleHost<T> {
+  readonly settings: WorkerSettings<T>;
+  readonly counters: Counters;
+  /** Aborted when nothing is waited for any more. */
+  readonly over: AbortSignal;
+  /** What a stream has delivered to this worker. */
+  deliveriesOf(key: string): Deliveries;
+  /** Tell the listeners. */
+  emit(make: () => WorkerEvent): void;
+  /** The connection is gone; it is tried again. */
+  lost(error: Error): void;
+  /** The server knows what became of a message, or it is given up; `isWaiting` where it comes back after `delay` ms. */
+  settled(message: GroupMessage<T>, waits: number | null): void;
+}
+
+/** Acknowledgements that go out together. */
+interface AckBatch<T> {
+  readonly byKey: Map<string, GroupMessage<T>[]>;
+  readonly sent: Promise<void>;
+}
+
+/**
+ * Decides what becomes of messages, and tells the server: acknowledged, to be retried, or dead.
+ *
+ * While the server is away it tries again; the entries stay this worker's meanwhile. What the server refuses for good
+ * stays pending, and comes back when the lease is over.
+ */
+export class Settling<T> {
+  readonly #host: SettleHost<T>;
+  #acks: AckBatch<T> | null = null;
+
+  /** Nothing is sent before a message is settled. */
+  constructor(host: SettleHost<T>) {
+    this.#host = host;
+  }
+
+  /**
+   * Acknowledge a message: one `XACK` for each stream and turn of the event loop, by `setImmediate` (see
+   * `docs/decisions`). Resolves when the server has it, or it is given up.
+   */
+  ack(message: GroupMessage<T>): Promise<void> {
+    this.#acks ??= this.#batch();
+    const { byKey, sent } = this.#acks;
+    const messages = byKey.get(message.stream);
+    if (messages) messages.push(message);
+    else byKey.set(message.stream, [message]);
+    return sent;
+  }
+
+  /** The delivery of a message has failed: have it retried, or bury it. */
+  async fail(message: GroupMessage<T>, error: Error): Promise<void> {
+    const { counters, settings } = this.#host;
+    counters.failed++;
+    counters.lastError = error;
+    // What the handler has said of the message itself holds; acknowledged first, there is nothing left to say.
+    if (isSettled(message) || settings.ack === "first") {
+      this.#failed(message, error, null);
+      return;
+    }
+    markSettled(message);
+    if (settings.ack === "always") {
+      this.#failed(message, error, null);
+      await this.ack(message);
+      return;
+    }
+    const delay = this.#delayAfter(message, error);
+    this.#failed(message, error, delay);
+    const done = delay === null ? this.#bury(message, error) : this.#wait(message, delay);
+    await done.catch(() => this.#host.settled(message, null));
+  }
+
+  /** A verb of the message: deliver it again. */
+  async retry(message: GroupMessage<T>, delay: number | null): Promise<boolean> {
+    const error = new RetryError(delay === null ? {} : { delay });
+    const after = this.#delayAfter(message, error);
+    return this.#reopening(message, after === null ? this.#bury(message, error) : this.#wait(message, after));
+  }
+
+  /** A verb of the message: send it to the dead letters. */
+  async reject(message: GroupMessage<T>, reason: string): Promise<boolean> {
+    const error = new RejectError(reason);
+    this.#host.counters.lastError = error;
+    return this.#reopening(message, this.#bury(message, error, true));
+  }
+
+  /** An entry's deliveries are over before this one began: its workers died of it. */
+  async exhausted(message: GroupMessage<T>, error: Error): Promise<void> {
+    markSettled(message);
+    // This delivery counts on the server, but no handler was called for it.
+    const done = this.#bury(message, error, false, message.deliveries - 1);
+    await done.catch(() => this.#host.settled(message, null));
+  }
+
+  /** An entry does not decode: bury it as it is stored. */
+  async refuse(error: DecodeError, deliveries: number): Promise<void> {
+    const { counters } = this.#host;
+    const entry = { stream: error.stream, id: error.id, deliveries };
+    counters.failed++;
+    counters.lastError = error;
+    this.#failed(entry, error, null);
+    await this.#buryEntry(entry, error, false).catch(() => {});
+  }
+
+  /** Milliseconds until a failed message comes back; `null` where it does not. */
+  #delayAfter({ deliveries }: DeadEntry, error: Error): number | null {
+    const { retry, lease } = this.#host.settings;
+    if (error instanceof RejectError || deliveries >= retry.maxDeliveries) return null;
+    try {
+      const own = error instanceof RetryError ? error.delay : null;
+      const delay = own === null ? retry.next(deliveries, error) : toMilliseconds("delay", own);
+      return delay === null ? null : waitOf(delay);
+    } catch (thrown) {
+      // The user's schedule failed: nothing is given up for that.
+      this.#host.counters.lastError = errorOf(thrown);
+      return waitOf(lease);
+    }
+  }
+
+  async #wait(message: GroupMessage<T>, delay: number): Promise<boolean> {
+    const isMoved = await this.#waitEntry(message, delay);
+    this.#host.settled(message, isMoved ? delay : null);
+    return isMoved;
+  }
+
+  async #bury(
+    message: GroupMessage<T>,
+    error: Error,
+    isVerb = false,
+    count: number = message.deliveries,
+  ): Promise<boolean> {
+    const isMoved = await this.#buryEntry(message, error, isVerb, count);
+    this.#host.settled(message, null);
+    return isMoved;
+  }
+
+  async #waitEntry(entry: DeadEntry, delay: number): Promise<boolean> {
+    const deliveries = this.#host.deliveriesOf(entry.stream);
+    const moved = await this.#persist(entry, [], () => deliveries.wait([entry], delay, true));
+    if (moved.length > 0) this.#host.counters.retried++;
+    return moved.length > 0;
+  }
+
+  /** Move an entry to its dead letters; where that cannot be done, it is kept for another lease. */
+  async #buryEntry(
+    entry: DeadEntry,
+    error: Error,
+    isVerb: boolean,
+    count: number = entry.deliveries,
+  ): Promise<boolean> {
+    const { settings, counters } = this.#host;
+    const deliveries = this.#host.deliveriesOf(entry.stream);
+    try {
+      const key = this.#deadLetterOf(entry, error);
+      const act = (): Promise<number> =>
+        key === false ? deliveries.ackNow([entry.id]) : deliveries.bury(entry, key, error, count);
+      const moved = await this.#persist(entry, 0, act);
+      if (moved === 1) {
+        counters.deadLettered++;
+        const { stream, id } = entry;
+        const deadLetter = key === false ? null : key;
+        const facts = { stream, id, deliveries: count, error, deadLetter };
+        this.#host.emit(() => ({ type: "deadLettered", ...facts }));
+      }
+      return moved !== 0;
+    } catch (refusal) {
+      if (!isVerb) await this.#waitEntry(entry, waitOf(settings.lease));
+      throw refusal;
+    }
+  }
+
+  #deadLetterOf(entry: DeadEntry, error: Error): string | false {
+    const { deadLetter } = this.#host.settings;
+    if (deadLetter === null) return deadLetterKey(entry.stream);
+    if (typeof deadLetter !== "function") return deadLetter;
+    try {
+      const key = deadLetter(entry, error);
+      if (key !== false) assertName("key that deadLetter gives", key);
+      return key;
+    } catch (thrown) {
+      throw this.#unsettled(entry, errorOf(thrown));
+    }
+  }
+
+  /** Until the server answers; `none` where the group is gone, or nothing is waited for any more. */
+  async #persist<R>(entry: DeadEntry, none: R, act: () => Promise<R>): Promise<R> {
+    for (let failures = 0; ; failures++) {
+      try {
+        return await act();
+      } catch (error) {
+        if (error instanceof NoSuchGroupError || this.#host.over.aborted) return none;
+        if (!isPassing(error)) throw this.#unsettled(entry, errorOf(error));
+        this.#host.lost(error);
+        await pause(failures, this.#host.over);
+      }
+    }
+  }
+
+  /** Where a verb could not be carried out, the message is open again. */
+  async #reopening(message: GroupMessage<T>, done: Promise<boolean>): Promise<boolean> {
+    try {
+      return await done;
+    } catch (error) {
+      markSettled(message, false);
+      throw error;
+    }
+  }
+
+  #batch(): AckBatch<T> {
+    const byKey: AckBatch<T>["byKey"] = new Map();
+    const sent = new Promise<void>((resolve) => {
+      setImmediate(() => {
+        this.#acks = null;
+        Promise.all([...byKey].map(([key, messages]) => this.#send(key, messages))).then(() => resolve());
+      });
+    });
+    return { byKey, sent };
+  }
+
+  /** Acknowledge, until the server has it. */
+  async #send(key: string, messages: readonly GroupMessage<T>[]): Promise<void> {
+    const { counters } = this.#host;
+    const ids = messages.map(({ id }) => id);
+    try {
+      await this.#persist(messages[0]!, 0, () => this.#host.deliveriesOf(key).ackNow(ids));
+      if (!this.#host.over.aborted) counters.out.add(messages.length);
+    } catch {
+      // Told already; the entries come back when the lease is over.
+    }
+    for (const message of messages) this.#host.settled(message, null);
+  }
+
+  #failed({ stream, id, deliveries }: DeadEntry, error: Error, retryIn: number | null): void {
+    this.#host.emit(() => ({ type: "failed", stream, id, deliveries, error, retryIn }));
+  }
+
+  #unsettled({ stream, id, deliveries }: DeadEntry, error: Error): Error {
+    this.#host.counters.lastError = error;
+    this.#host.emit(() => ({ type: "unsettled", stream, id, deliveries, error }));
+    return error;
+  }
+}

@@ -1,0 +1,213 @@
+import { deadLetterKey } from "../../containers/beside.ts";
+import type { Reading } from "../../containers/read.ts";
+import { printable } from "../../ground/display.ts";
+import { ClosedError, InvalidArgumentError } from "../../ground/errors.ts";
+import { Events } from "../../ground/events.ts";
+import { Roll } from "../../ground/roll.ts";
+import type { GroupMessage } from "../../wire/message.ts";
+import { type GroupSource, readingOf } from "../source.ts";
+import { Counters, type WorkerMetrics } from "./counters.ts";
+import type { BatchHandler, Handler } from "./handler.ts";
+import {
+  type BatchOptions,
+  type WorkerEvent,
+  type WorkerOptions,
+  type WorkerSettings,
+  workerSettings,
+} from "./options.ts";
+import { Session } from "./session.ts";
+
+/** What {@link Worker.allMetrics} gives of one worker. */
+export interface NamedWorkerMetrics extends WorkerMetrics {
+  /** Name of the group. */
+  readonly group: string;
+  /** Keys of the streams. */
+  readonly streams: readonly string[];
+}
+
+/**
+ * Runs a handler for the entries of a group, and loses none.
+ *
+ * At least once: an entry is acknowledged when its handler has succeeded. A running entry is nobody else's while its
+ * lease is renewed; a failed one comes back after its delay, also where this worker dies; one that fails too often goes
+ * to the dead letters. Acknowledgements are sent together, one `XACK` for each stream and turn of the event loop.
+ *
+ * It reads as the group's consumer. Where another living worker has that name it makes a name of its own,
+ * `<name>~<random>`.
+ *
+ * @example
+ * ```ts
+ * import { Database } from "walrus-streams";
+ *
+ * await using db = new Database();
+ * const billing = db.consumerGroup("billing", ["orders"]);
+ * await using worker = db.worker(billing, async (order) => console.log(order.id, order.data), { concurrency: 10 });
+ * await worker.run(); // until worker.stop()
+ * ```
+ * @see https://redis.io/docs/latest/develop/data-types/streams/#consumer-groups
+ */
+export class Worker<T> {
+  static readonly #roll: Roll<Worker<never>> = new Roll();
+
+  readonly #reading: Reading<GroupMessage<T>>;
+  readonly #handler: Handler<T> | BatchHandler<T>;
+  readonly #settings: WorkerSettings<T>;
+  readonly #counters = new Counters();
+  readonly #events = new Events<WorkerEvent>();
+  #session: Session<T> | null = null;
+  #running: Promise<void> | null = null;
+  #isPaused = false;
+  #isStopped = false;
+
+  /** A worker that hands messages over in arrays. Nothing is sent before {@link Worker.run}. */
+  constructor(
+    group: GroupSource<T>,
+    handler: BatchHandler<T>,
+    options: WorkerOptions<T> & { readonly batch: BatchOptions },
+  );
+  /** A worker of a group, a time series, or one stream of them. Nothing is sent before {@link Worker.run}. */
+  constructor(group: GroupSource<T>, handler: Handler<T>, options?: WorkerOptions<T>);
+  constructor(group: GroupSource<T>, handler: Handler<T> | BatchHandler<T>, options: WorkerOptions<T> = {}) {
+    if (typeof handler !== "function") throw new InvalidArgumentError("handler", "a function", handler);
+    this.#settings = workerSettings(options);
+    this.#reading = readingOf<T, GroupMessage<T>>(group);
+    if (this.#reading.group === null)
+      throw new InvalidArgumentError("group", "a ConsumerGroup, a TimeSeries or one of their streams", group);
+    this.#handler = handler;
+    this.#assertSlots();
+  }
+
+  /** What the living workers of this process count; those that are stopped or forgotten are not among them. */
+  static allMetrics(): NamedWorkerMetrics[] {
+    return Worker.#roll.all().map((worker) => ({
+      group: worker.#reading.group!.name,
+      streams: worker.#reading.keys,
+      ...worker.metrics(),
+    }));
+  }
+
+  /** Whether it runs, paused or not. */
+  get isRunning(): boolean {
+    return this.#session !== null;
+  }
+
+  /**
+   * Work until {@link Worker.stop}, the `signal`, or a signal of the process where `stopOn` says so.
+   *
+   * While the server is away, or the group is gone, it tries again with growing pauses. Called again while it runs, it
+   * gives the same promise.
+   *
+   * @returns when it has stopped.
+   * @throws ClosedError where it was stopped before, or its database is closed; what the server refuses for good.
+   */
+  run(): Promise<void> {
+    this.#running ??= this.#work(false).then(() => {});
+    return this.#running;
+  }
+
+  /**
+   * Handle what is there, new and due, until nothing is left; what waits for its retry is left waiting.
+   *
+   * @returns how many entries it was given.
+   * @throws ClosedError where it was stopped; InvalidArgumentError while it runs; ConnectionLostError where the server
+   * stays away.
+   */
+  async runOnce(): Promise<number> {
+    if (this.#running !== null)
+      throw new InvalidArgumentError("runOnce", "called while it does not run", "running");
+    const before = this.#counters.in.count;
+    this.#running = this.#work(true);
+    try {
+      await this.#running;
+    } finally {
+      if (!this.#isStopped) this.#running = null;
+    }
+    return this.#counters.in.count - before;
+  }
+
+  /**
+   * Stop: reading ends at once, what has not begun is given back for others without counting a delivery, running
+   * handlers get the time to `drain` and are then aborted, and acknowledgements go out.
+   *
+   * What is not done by then comes back when its lease is over. Stopping again waits for the same end.
+   */
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#session?.stop();
+    await this.#running?.catch(() => {});
+    this.#events.close();
+    Worker.#roll.remove(this as never);
+  }
+
+  /** {@link Worker.stop}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /**
+   * Begin nothing until {@link Worker.resume}; running handlers go on, what has not begun is given back for others.
+   *
+   * @returns when it is given back; running handlers are not waited for.
+   */
+  async pause(): Promise<void> {
+    this.#isPaused = true;
+    await this.#session?.pause();
+  }
+
+  /** Go on after {@link Worker.pause}. */
+  resume(): void {
+    this.#isPaused = false;
+    this.#session?.resume();
+  }
+
+  /** What it has counted so far: entries, rates a second, times in milliseconds. */
+  metrics(): WorkerMetrics {
+    return this.#counters.snapshot();
+  }
+
+  /** What happens to it from now on: `for await (const event of worker.status())`; ends when it is stopped. */
+  status(): AsyncIterableIterator<WorkerEvent> {
+    return this.#events.listen();
+  }
+
+  async #work(isOnce: boolean): Promise<void> {
+    if (this.#isStopped) throw new ClosedError("the worker is stopped");
+    const { signal, stopOn } = this.#settings;
+    const session = new Session<T>(
+      {
+        ...{ reading: this.#reading, settings: this.#settings, handler: this.#handler },
+        ...{ counters: this.#counters, events: this.#events },
+      },
+      isOnce,
+    );
+    this.#session = session;
+    if (this.#isPaused) await session.pause();
+    Worker.#roll.add(this as never);
+    const onStop = (): void => void this.stop();
+    signal?.addEventListener("abort", onStop, { once: true });
+    for (const name of stopOn) process.on(name, onStop);
+    try {
+      if (signal?.aborted) onStop();
+      await session.run();
+    } finally {
+      signal?.removeEventListener("abort", onStop);
+      for (const name of stopOn) process.off(name, onStop);
+      this.#session = null;
+      Worker.#roll.remove(this as never);
+    }
+  }
+
+  /** In a cluster a script's keys are in one slot, so the dead letters must be in their stream's. */
+  #assertSlots(): void {
+    const { client, keys } = this.#reading;
+    const { deadLetter } = this.#settings;
+    if (!client.isCluster || deadLetter === false || typeof deadLetter === "function") return;
+    for (const key of keys) {
+      const dead = deadLetter ?? deadLetterKey(key);
+      if (!client.sharesSlot(key, dead))
+        throw new InvalidArgumentError("deadLetter", `a key in the slot of ${JSON.stringify(key)}`, dead);
+    }
+  }
+}
+
+printable(Worker, (worker) => `<Worker${worker.isRunning ? " running" : ""}>`);
