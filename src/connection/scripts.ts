@@ -65,33 +65,48 @@ export const ORPHANS = "@orphan:0";
  * Take up what is due: entries that wait and have waited long enough, and those of consumers that were silent for
  * longer than the lease. Each counts one delivery more.
  *
- * `KEYS[1]` stream, `ARGV[1]` group, `ARGV[2]` consumer, `ARGV[3]` lease in milliseconds, `ARGV[4]` most entries. Gives,
- * by consumer they were taken from: its name, the ids with the new counts in turn, and the entries as `XCLAIM` gives
+ * `KEYS[1]` stream, `ARGV[1]` group, `ARGV[2]` consumer, `ARGV[3]` lease in milliseconds, `ARGV[4]` most entries, `ARGV[5]`
+ * the count of the last delivery, `ARGV[6]` how many entries of silent consumers may be taken up for that, `ARGV[7]` what
+ * this gave for the time before, "" at first. Gives the server's time in milliseconds, 1 where nothing was taken from
+ * silent consumers, and by consumer: its name, the ids with the new counts in turn, and the entries as `XCLAIM` gives
  * them (without those that were deleted).
+ *
+ * Where nobody asked for most of a lease, the server itself was silent, and none could renew theirs: then all are spared.
  */
 export const takeDue: Script = script(`
-local taken, room = {}, tonumber(ARGV[4])
+local taken, room, last = {}, tonumber(ARGV[4]), tonumber(ARGV[6])
+local time = redis.call('TIME')
+local now = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
+local isSparing = ARGV[7] ~= '' and math.abs(now - ARGV[7]) > ARGV[3] * 0.6
 local summary = redis.call('XPENDING', KEYS[1], ARGV[1])
 for _, holder in ipairs(summary[4] or {}) do
   if room <= 0 then break end
   local name = holder[1]
   local delay = string.match(name, '^@%a+:(%d+)$')
-  local due = redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', delay or ARGV[3], '-', '+', room, name)
-  if #due > 0 then
-    local claim, counts = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], '0'}, {}
-    for _, entry in ipairs(due) do
+  local isWaiting = string.sub(name, 1, ${WAITING.length}) == '${WAITING}'
+  local due = {}
+  if delay or not isSparing then
+    due = redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', delay or ARGV[3], '-', '+', room, name)
+  end
+  local claim, counts = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], '0'}, {}
+  for _, entry in ipairs(due) do
+    local isLast = not isWaiting and entry[4] + 1 == tonumber(ARGV[5])
+    if isLast then last = last - 1 end
+    if not isLast or last >= 0 then
       claim[#claim + 1] = entry[1]
       counts[#counts + 1] = entry[1]
       counts[#counts + 1] = entry[4] + 1
     end
+  end
+  if #claim > 5 then
     taken[#taken + 1] = {name, counts, redis.call(unpack(claim))}
-    room = room - #due
+    room = room - (#claim - 5)
     if delay and #redis.call('XPENDING', KEYS[1], ARGV[1], '-', '+', 1, name) == 0 then
       redis.call('XGROUP', 'DELCONSUMER', KEYS[1], ARGV[1], name)
     end
   end
 end
-return taken
+return {now, isSparing and 1 or 0, taken}
 `);
 
 /**

@@ -47,6 +47,9 @@ export class Deliveries {
   readonly #facts: ReplyErrorOptions;
   #acks: GroupMessage<unknown>[] = [];
   #sent: Promise<void> | null = null;
+  /** The server's time when it was asked for what is due, and until when living consumers get the time to renew. */
+  #asked = "";
+  #sparesUntil = 0;
 
   /** Of a stream's group and one of its consumers. */
   constructor(client: Client, key: string, group: string, consumer: string) {
@@ -138,15 +141,32 @@ export class Deliveries {
   /**
    * Take up entries that are due: their retry delay or the lease of a silent consumer is over.
    *
+   * After the server itself was silent, consumers get another lease to renew theirs.
+   *
+   * @param last - The count of an entry's last delivery.
+   * @param lastRoom - How many entries of silent consumers to take up for their last delivery: who has more than one of
+   * them may lose all by what one of them does to its process.
    * @returns the entries, with their new delivery counts, and the ids that turned out to be deleted from the stream.
    */
-  async takeDue(lease: number, count: number): Promise<{ taken: Taken[]; deleted: string[] }> {
-    const args = [this.#group, this.#consumer, lease, Math.min(count, CHUNK)];
-    type Reply = [name: Buffer, counts: (Buffer | number)[], entries: [Buffer, Buffer[]][]][];
-    const reply = (await this.#client.script(takeDue, [this.#key], args, this.#facts, null)) as Reply;
+  async takeDue(
+    lease: number,
+    count: number,
+    last: number = Number.POSITIVE_INFINITY,
+    lastRoom: number = count,
+  ): Promise<{ taken: Taken[]; deleted: string[] }> {
+    const now = performance.now();
+    const asked = now < this.#sparesUntil ? 0 : this.#asked;
+    const limits = [lease, Math.min(count, CHUNK), Number.isFinite(last) ? last : 0, lastRoom, asked];
+    type Holder = [name: Buffer, counts: (Buffer | number)[], entries: [Buffer, Buffer[]][]];
+    type Reply = [time: Buffer, isSparing: number, taken: Holder[]];
+    const args = [this.#group, this.#consumer, ...limits];
+    const reply = await this.#client.script(takeDue, [this.#key], args, this.#facts, null);
+    const [time, isSparing, holders] = reply as Reply;
+    this.#asked = String(time);
+    if (isSparing === 1 && now >= this.#sparesUntil) this.#sparesUntil = performance.now() + lease;
     const taken: Taken[] = [];
     const deleted: string[] = [];
-    for (const [name, facts, entries] of reply) {
+    for (const [name, facts, entries] of holders) {
       const isAbandoned = !String(name).startsWith(WAITING);
       const counts = new Map<string, number>();
       for (let i = 0; i < facts.length; i += 2) counts.set(String(facts[i]), Number(facts[i + 1]));

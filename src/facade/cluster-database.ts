@@ -3,6 +3,7 @@ import { Client } from "../connection/client.ts";
 import {
   type ConsumerFactory,
   type ConsumerGroupFactory,
+  type DeadLettersFactory,
   defineFactories,
   type Factories,
   type StreamFactory,
@@ -37,6 +38,8 @@ export class ClusterDatabase extends Cluster implements Factories {
   declare readonly consumer: ConsumerFactory;
   /** Make a worker: `await db.worker(group, async (message) => { ... }).run()`. */
   declare readonly worker: WorkerFactory;
+  /** Open dead letters: `await db.deadLetters("{orders}:dead").redrive()`. */
+  declare readonly deadLetters: DeadLettersFactory;
 
   static {
     defineFactories(ClusterDatabase.prototype);

@@ -5,6 +5,7 @@ import type { GroupKeys, KeyOf } from "../containers/group-keys.ts";
 import { Stream } from "../containers/stream.ts";
 import { TimeSeries } from "../containers/time-series.ts";
 import { Consumer, type ConsumerOptions } from "../flow/consumer.ts";
+import { DeadLetters } from "../flow/dead-letters.ts";
 import type { GroupSource } from "../flow/source.ts";
 import type { BatchHandler, Handler } from "../flow/worker/handler.ts";
 import type { BatchOptions, WorkerOptions } from "../flow/worker/options.ts";
@@ -92,6 +93,14 @@ export interface WorkerFactory {
   ): Worker<PayloadOf<S>>;
 }
 
+/** Makes {@link DeadLetters} of a database. */
+export interface DeadLettersFactory {
+  /** The dead letters under a key, whose payloads a schema judges and types. Nothing is sent. */
+  <T, I>(key: string, options: SchemaOptions<T, I>): DeadLetters<T>;
+  /** The dead letters under a key, such as `deadLetterKey("orders")`. Nothing is sent. */
+  <T = TextRecord>(key: string, options?: PayloadOptions<T, never>): DeadLetters<T>;
+}
+
 /** What a database makes, whether it is one server or a cluster. */
 export interface Factories {
   /** Make a stream; `db.stream`, in small, is ioredis's socket. */
@@ -104,6 +113,8 @@ export interface Factories {
   readonly consumer: ConsumerFactory;
   /** Make a worker: it runs a handler for a group's entries. */
   readonly worker: WorkerFactory;
+  /** Open dead letters: list them, move them back, remove them. */
+  readonly deadLetters: DeadLettersFactory;
 }
 
 /** Give a class of connections the factories. */
@@ -135,6 +146,9 @@ export function defineFactories(prototype: RedisLike): void {
     },
     worker(this: RedisLike, group: GroupSource<unknown>, handler: Handler<unknown>, options?: WorkerOptions) {
       return new Worker(group, handler, options);
+    },
+    deadLetters(this: RedisLike, key: string, options?: PayloadOptions<unknown, never>) {
+      return new DeadLetters(this, key, options);
     },
   };
   for (const [name, value] of Object.entries(factories)) {

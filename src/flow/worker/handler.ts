@@ -56,15 +56,17 @@ export class Call implements HandlerContext {
   /** Call the handler; one that returns no promise has ended when this returns. */
   run<I>(handler: (input: I, context: HandlerContext) => unknown, input: I, timeout: number | null): void {
     let result: unknown;
+    let isWaiting: boolean;
     try {
       result = handler(input, this);
       // Reading `then` of what a handler returns may throw, too.
-      if (!isThenable(result)) {
-        this.#end(null, result);
-        return;
-      }
+      isWaiting = isThenable(result);
     } catch (thrown) {
       this.#end(errorOf(thrown), undefined);
+      return;
+    }
+    if (!isWaiting) {
+      this.#end(null, result);
       return;
     }
     if (timeout !== null) {
@@ -74,7 +76,8 @@ export class Call implements HandlerContext {
         this.#end(error, undefined);
       }, timeout);
     }
-    result.then(
+    // A promise stays what it is; any other thenable may throw, settle twice or give another one.
+    Promise.resolve(result).then(
       (value) => this.#end(null, value),
       (thrown) => this.#end(errorOf(thrown), undefined),
     );
@@ -95,6 +98,6 @@ export class Call implements HandlerContext {
   }
 }
 
-function isThenable(value: unknown): value is PromiseLike<unknown> {
+function isThenable(value: unknown): boolean {
   return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }

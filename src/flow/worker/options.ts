@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import {
   assertInteger,
   assertName,
@@ -178,6 +179,8 @@ const OPTIONS: readonly (keyof WorkerOptions)[] = [
   ...(["concurrency", "prefetch", "batch", "orderBy", "lease", "timeout", "retry", "deadLetter"] as const),
   ...(["ack", "drain", "block", "from", "signal", "stopOn"] as const),
 ];
+/** The longest that a timer of Node.js waits, in milliseconds. */
+const MOST = 2 ** 31 - 1;
 const ACKS: readonly AckPolicy[] = ["success", "always", "first", "manual"];
 
 /** Check a worker's options at the door. */
@@ -197,8 +200,6 @@ export function workerSettings<T>(options: WorkerOptions<T>): WorkerSettings<T> 
   else if (deadLetter !== undefined && deadLetter !== false && typeof deadLetter !== "function")
     throw new InvalidArgumentError("deadLetter", "a key, false or a function", deadLetter);
   assertSignal(signal);
-  if (typeof stopOn !== "boolean" && !Array.isArray(stopOn))
-    throw new InvalidArgumentError("stopOn", "true or a list of signals", stopOn);
   return {
     concurrency,
     prefetch: prefetch ?? Math.max(2 * concurrency, batch?.size ?? 0),
@@ -206,15 +207,15 @@ export function workerSettings<T>(options: WorkerOptions<T>): WorkerSettings<T> 
     batch,
     orderBy: orderBy ?? null,
     lease: atLeast("lease", lease, 10),
-    timeout: timeout === undefined ? null : atLeast("timeout", timeout, 1),
+    timeout: timeout === undefined ? null : byTimer("timeout", atLeast("timeout", timeout, 1)),
     retry: retrySchedule(retry),
     deadLetter: deadLetter ?? null,
     ack,
-    drain: toMilliseconds("drain", drain),
+    drain: byTimer("drain", toMilliseconds("drain", drain)),
     block: atLeast("block", block, 1),
-    from: from === undefined ? null : positionOf(from),
+    from: from === undefined ? null : fromOf(from),
     signal: signal ?? null,
-    stopOn: stopOn === true ? ["SIGINT", "SIGTERM"] : stopOn === false ? [] : stopOn,
+    stopOn: signalsOf(stopOn),
   };
 }
 
@@ -223,7 +224,32 @@ function batchOf(batch: BatchOptions | undefined): { size: number; wait: number 
   if (batch === null) throw new InvalidArgumentError("batch", "{ size, wait }", batch);
   assertOptions("batch", batch, ["size", "wait"]);
   assertInteger("batch.size", batch.size, 1);
-  return { size: batch.size, wait: toMilliseconds("batch.wait", batch.wait ?? 0) };
+  const { size, wait = 0 } = batch;
+  return { size, wait: byTimer("batch.wait", toMilliseconds("batch.wait", wait)) };
+}
+
+function fromOf(from: From): string {
+  try {
+    return positionOf(from);
+  } catch (cause) {
+    throw new InvalidArgumentError("from", `"earliest", "latest", an id or a Date`, from, { cause });
+  }
+}
+
+/** Signals that a process can listen to. */
+function signalsOf(stopOn: boolean | readonly NodeJS.Signals[]): readonly NodeJS.Signals[] {
+  if (typeof stopOn === "boolean") return stopOn ? ["SIGINT", "SIGTERM"] : [];
+  if (!Array.isArray(stopOn)) throw new InvalidArgumentError("stopOn", "true or a list of signals", stopOn);
+  for (const name of stopOn)
+    if (!Object.hasOwn(constants.signals, name) || name === "SIGKILL" || name === "SIGSTOP")
+      throw new InvalidArgumentError("stopOn", "of signals that can be listened to", name);
+  return [...stopOn];
+}
+
+/** Milliseconds that a timer can wait; it would ring at once for more. */
+function byTimer(name: string, ms: number): number {
+  if (ms > MOST) throw new InvalidArgumentError(name, `at most ${MOST} ms, which is 24.8 days`, ms);
+  return ms;
 }
 
 /** Milliseconds that are at least so many. */

@@ -9,6 +9,8 @@ export interface ReclaimHost<T> {
   readonly keys: readonly string[];
   /** How long a silent worker keeps its entries, in milliseconds. */
   readonly lease: number;
+  /** The count of an entry's last delivery. */
+  readonly maxDeliveries: number;
   /** What a stream has delivered to this worker. */
   deliveriesOf(key: string): Deliveries;
   /** All that is held now. */
@@ -46,8 +48,12 @@ export class Reclaiming<T> {
   readonly #period: number;
   /** When retries of this worker's own are due. */
   readonly #due = new Set<number>();
-  #wake: (() => void) | null = null;
-  #wakesAt = 0;
+  /** Ends the wait under way, until {@link Reclaiming.#restsUntil}. */
+  #nudge: (() => void) | null = null;
+  #restsUntil = 0;
+  #isWoken = false;
+  /** Which stream may give an entry for its last delivery. */
+  #turn = -1;
   #isOver = false;
   /** Whether the last look found as much as there was room for. */
   hasMore = false;
@@ -62,19 +68,19 @@ export class Reclaiming<T> {
   expect(ms: number): void {
     const at = Math.ceil((performance.now() + ms + 1) / TICK) * TICK;
     this.#due.add(at);
-    if (at < this.#wakesAt) this.wake();
+    if (at < this.#restsUntil) this.#nudge?.();
   }
 
   /** Look again now, or when the look under way is over. */
   wake(): void {
-    this.#wakesAt = 0;
-    this.#wake?.();
+    this.#isWoken = true;
+    this.#nudge?.();
   }
 
   /** Look again and again, until {@link Reclaiming.stop}. */
   async run(): Promise<void> {
     while (!this.#isOver) {
-      this.#wakesAt = Number.POSITIVE_INFINITY;
+      this.#isWoken = false;
       await this.look();
       await this.#rest();
     }
@@ -91,20 +97,26 @@ export class Reclaiming<T> {
     const now = performance.now();
     for (const at of this.#due) if (at <= now) this.#due.delete(at);
     this.hasMore = false;
-    const counts = await Promise.all(this.#host.keys.map((key) => this.#lookAt(key)));
+    const { keys } = this.#host;
+    this.#turn = (this.#turn + 1) % keys.length;
+    const counts = await Promise.all(keys.map((key, i) => this.#lookAt(key, i === this.#turn)));
     await this.#host.looked().catch((error) => {
       if (isPassing(error)) this.#host.lost(error);
     });
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
-  async #lookAt(key: string): Promise<number> {
+  /** @param isItsTurn - Whether an entry may be taken up for its last delivery: one at a time, of all streams. */
+  async #lookAt(key: string, isItsTurn: boolean): Promise<number> {
     try {
       await this.#renew(key);
       // After the renewal, so that nothing that is held here is ever due.
       const room = this.#isOver ? 0 : this.#host.room();
       if (room <= 0) return 0;
-      const { taken, deleted } = await this.#host.deliveriesOf(key).takeDue(this.#host.lease, room);
+      const { lease, maxDeliveries } = this.#host;
+      const lastRoom = isItsTurn && ![...this.#host.held()].some(({ isLast }) => isLast) ? 1 : 0;
+      const deliveries = this.#host.deliveriesOf(key);
+      const { taken, deleted } = await deliveries.takeDue(lease, room, maxDeliveries, lastRoom);
       this.hasMore ||= taken.length >= room;
       if (taken.length + deleted.length > 0) await this.#host.take(key, taken, deleted);
       return taken.length;
@@ -145,20 +157,22 @@ export class Reclaiming<T> {
     }
   }
 
+  /** Until the next look: after the period, or when something is due or it is woken before. */
   async #rest(): Promise<void> {
-    if (this.#isOver) return;
-    const now = performance.now();
-    let at = Math.min(now + this.#period, this.#wakesAt);
-    for (const due of this.#due) if (due < at) at = due;
-    if (at <= now) return;
-    this.#wakesAt = at;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, at - now);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
-    this.#wake = null;
+    const end = performance.now() + this.#period;
+    while (!this.#isOver && !this.#isWoken) {
+      this.#restsUntil = end;
+      for (const due of this.#due) if (due < this.#restsUntil) this.#restsUntil = due;
+      const left = this.#restsUntil - performance.now();
+      if (left <= 0) return;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, left);
+        this.#nudge = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      this.#nudge = null;
+    }
   }
 }

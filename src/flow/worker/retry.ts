@@ -58,13 +58,14 @@ export function retrySchedule(
   const longest = toMilliseconds("retry.maxDelay", maxDelay);
   if (!(Number.isFinite(factor) && factor >= 1))
     throw new InvalidArgumentError("retry.factor", "a number of at least 1", factor);
-  if (!(jitter >= 0 && jitter <= 1))
+  if (!(typeof jitter === "number" && jitter >= 0 && jitter <= 1))
     throw new InvalidArgumentError("retry.jitter", "a number from 0 to 1", jitter);
   return {
     maxDeliveries,
     next(deliveries) {
       if (deliveries >= maxDeliveries) return null;
-      const plain = Math.min(first * factor ** (deliveries - 1), longest);
+      // The power may be endless, and no delay times that is no number.
+      const plain = first === 0 ? 0 : Math.min(first * factor ** (deliveries - 1), longest);
       return Math.round(plain * (1 + jitter * (2 * random() - 1)));
     },
   };

@@ -4,6 +4,7 @@ import { ClosedError, DecodeError, LeaseLostError } from "../../ground/errors.ts
 import type { Events } from "../../ground/events.ts";
 import { type Delivery, type GroupMessage, isSettled, markSettled } from "../../wire/message.ts";
 import { createGroup } from "../create-group.ts";
+import { REDRIVE_GROUP } from "../dead-letter.ts";
 import { aborted, isPassing, pause, within } from "../pause.ts";
 import type { Counters } from "./counters.ts";
 import { Crew } from "./crew.ts";
@@ -29,9 +30,6 @@ export interface SessionHost<T> {
 const LONG_GONE = 60_000;
 /** What a stopping worker's last words to the server may take, in milliseconds. */
 const MOMENT = 1000;
-/** The header by which a redriven entry says for which group alone it is. */
-const REDRIVE_GROUP = "redrive-group";
-
 /** What is known of entries that were taken up: delivery counts, and ids whose worker went silent. */
 interface Origins {
   readonly counts: ReadonlyMap<string, number>;
@@ -73,7 +71,8 @@ export class Session<T> {
     const { client, group, keys } = reading;
     this.#name = new ConsumerName(client, group!.name, group!.consumer, keys, settings.lease);
     const shared = {
-      ...{ reading, settings, counters, keys, isOnce, handler: host.handler, lease: settings.lease },
+      ...{ reading, settings, counters, keys, isOnce, handler: host.handler },
+      ...{ lease: settings.lease, maxDeliveries: settings.retry.maxDeliveries },
       ...{ over: this.#over.signal, closing: this.#closing.signal },
       deliveriesOf: (key: string) => this.#deliveries.get(key)!,
       emit: (make: () => WorkerEvent) => events.emit(make),
@@ -117,21 +116,20 @@ export class Session<T> {
 
   /** Run until it is stopped, or fails; resolves when all is given back. */
   async run(): Promise<void> {
+    let looking: Promise<void> = Promise.resolve();
     try {
       await Promise.race([this.#start(), aborted(this.#closing.signal)]);
-      const looking = this.#reclaiming.run();
+      looking = this.#reclaiming.run();
       if (this.#isReady && !this.#isPaused) this.#intake.start(this.#name.current);
       if (this.#isOnce) await this.#exhausted();
       else await aborted(this.#closing.signal);
-      await this.#finish();
-      await within(MOMENT, looking);
     } catch (error) {
       this.#failure ??= { error };
-    } finally {
-      this.#closing.abort();
-      this.#over.abort();
-      this.#reclaiming.stop();
     }
+    this.#closing.abort();
+    await this.#finish();
+    await within(MOMENT, looking);
+    this.#over.abort();
     if (this.#failure !== null) throw this.#failure.error;
   }
 
@@ -286,11 +284,13 @@ export class Session<T> {
         continue;
       }
       const task = new Task(item, now);
+      const isAbandoned = origins?.abandoned.has(item.id) ?? false;
+      task.isLast = isAbandoned && item.deliveries === retry.maxDeliveries;
       this.#held.set(item, task);
       if (isForOthers(item)) {
         markSettled(item);
         this.#settling.ack(item);
-      } else if (isExhausted(retry, item, origins?.abandoned.has(item.id) ?? false)) {
+      } else if (isExhausted(retry, item, isAbandoned)) {
         this.#settling.exhausted(item, new LeaseLostError(item.stream, item.id));
       } else tasks.push(task);
     }
@@ -312,6 +312,7 @@ export class Session<T> {
     if (task === undefined) return;
     this.#held.delete(message);
     task.isSettled = true;
+    if (task.isLast) this.#reclaiming.wake();
     this.#crew.settled(task, waits);
     if (waits !== null) this.#reclaiming.expect(waits);
     this.#check();
@@ -390,6 +391,7 @@ export class Session<T> {
 
   /** Something has changed: who waits may look again. */
   #check(): void {
+    if (this.#waiting.size === 0) return;
     for (const look of this.#waiting) look();
     this.#waiting.clear();
   }

@@ -7,6 +7,8 @@ export class Task<T> {
   readonly message: GroupMessage<T>;
   /** When its lease began, by `performance.now()`. */
   since: number;
+  /** Whether workers died of it, or beside it, but for this one delivery: there is one of its kind at a time. */
+  isLast = false;
   /** Whether it is not this worker's any more. */
   isGone = false;
   /** Whether the server knows what became of it. */
