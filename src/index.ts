@@ -40,6 +40,8 @@ export { Group, type GroupConsumer, type MemberOptions } from "./containers/grou
 export { ConsumerGroup, type ConsumerGroupConstructor, type GroupOverStreams } from "./containers/consumer-group.ts";
 export { type Bucket, type BucketOptions, type Row, type SeriesOverStreams, SeriesStream, TimeSeries, type TimeSeriesConstructor } from "./containers/time-series.ts";
 export type { From, GroupSource } from "./flow/source.ts";
+export { Producer } from "./flow/producer.ts";
+export type { ProducerMetrics, ProducerOptions, PushManyOptions, PushOptions, StreamProducerMetrics } from "./flow/producer-options.ts";
 export { Consumer, type ConsumerEvent, type ConsumerOptions } from "./flow/consumer.ts";
 export type { BatchHandler, BatchResult, Handler, HandlerContext } from "./flow/worker/handler.ts";
 export type { RetryFunction, RetryOptions } from "./flow/worker/retry.ts";
@@ -48,6 +50,6 @@ export type { WorkerMetrics } from "./flow/worker/counters.ts";
 export { type NamedWorkerMetrics, Worker } from "./flow/worker/worker.ts";
 export { DeadLetter, type DeadLetterCause, type DeadLetterJson, type DeadLetterOrigin } from "./flow/dead-letter.ts";
 export { type DeadLetterSelection, DeadLetters, type PurgeOptions, type RedriveOptions } from "./flow/dead-letters.ts";
-export type { ConsumerFactory, ConsumerGroupFactory, DeadLettersFactory, Factories, StreamFactory, TimeSeriesFactory, WorkerFactory } from "./facade/factories.ts";
+export type { ConsumerFactory, ConsumerGroupFactory, DeadLettersFactory, Factories, ProducerFactory, StreamFactory, TimeSeriesFactory, WorkerFactory } from "./facade/factories.ts";
 export { Database } from "./facade/database.ts";
 export { ClusterDatabase } from "./facade/cluster-database.ts";

@@ -31,6 +31,8 @@ import {
 } from "./driver.ts";
 import { WirePool } from "./pool.ts";
 import type { Script } from "./scripts.ts";
+import { nodeOf, vigil } from "./vigil.ts";
+import { SILENCE } from "./wire.ts";
 
 /** One request over a wire. */
 export interface ExchangeOptions<R> {
@@ -163,21 +165,26 @@ export class Client {
 
   /**
    * Run a script by its digest, and by its text where the server does not know it yet; texts come back as strings, or
-   * as bytes with `encoding` null.
+   * as bytes with `encoding` null. A connection that is silent for longer than `silence` is made anew.
    */
   async script(
     script: Script,
     keys: readonly string[],
     args: readonly Argument[],
     facts: ReplyErrorOptions,
-    encoding: "utf8" | null = "utf8",
+    { encoding = "utf8", silence = SILENCE }: { encoding?: "utf8" | null; silence?: number } = {},
   ): Promise<unknown> {
     const rest = [keys.length, ...keys, ...args];
+    const answerTo = (command: string, text: string): Promise<unknown> =>
+      vigil(this.#send(command, [text, ...rest], encoding, facts), silence, () => {
+        if (!this.isCluster) return this.#redis as Redis;
+        return nodeOf(this.#redis as Cluster, calculateSlot(this.keyPrefix + keys[0]!));
+      });
     try {
-      return await this.#send("evalsha", [script.sha, ...rest], encoding, facts);
+      return await answerTo("evalsha", script.sha);
     } catch (error) {
       if (!(error instanceof ReplyError && error.prefix === "NOSCRIPT")) throw error;
-      return this.#send("eval", [script.lua, ...rest], encoding, facts);
+      return answerTo("eval", script.lua);
     }
   }
 

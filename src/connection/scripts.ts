@@ -227,10 +227,12 @@ return id
  * `KEYS[1]` stream, `KEYS[2]` where the id is remembered, `ARGV[1]` window in milliseconds, then what follows the key in
  * `XADD`.
  */
-export const addOnce: Script = script(`
+export const addOnce: Script = script(`${CALL}
 local known = redis.call('GET', KEYS[2])
 if known then return known end
-local id = redis.call('XADD', KEYS[1], unpack(ARGV, 2))
+local add = {'XADD', KEYS[1]}
+for i = 2, #ARGV do add[i + 1] = ARGV[i] end
+local id = call(add, #add)
 redis.call('SET', KEYS[2], id, 'PX', ARGV[1])
 return id
 `);

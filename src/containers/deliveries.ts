@@ -1,5 +1,14 @@
 import type { Client } from "../connection/client.ts";
-import { bury, orphan, removeIdleConsumers, renew, takeDue, WAITING, wait } from "../connection/scripts.ts";
+import {
+  bury,
+  orphan,
+  removeIdleConsumers,
+  renew,
+  type Script,
+  takeDue,
+  WAITING,
+  wait,
+} from "../connection/scripts.ts";
 import { describe, type ReplyErrorOptions } from "../ground/errors.ts";
 import type { RawField } from "../wire/codec.ts";
 import { type Delivered, type GroupMessage, markSettled } from "../wire/message.ts";
@@ -45,14 +54,20 @@ export class Deliveries {
   readonly #group: string;
   readonly #consumer: string;
   readonly #facts: ReplyErrorOptions;
+  readonly #silence: number | undefined;
   #acks: GroupMessage<unknown>[] = [];
   #sent: Promise<void> | null = null;
   /** The server's time when it was asked for what is due, and until when living consumers get the time to renew. */
   #asked = "";
   #sparesUntil = 0;
 
-  /** Of a stream's group and one of its consumers. */
-  constructor(client: Client, key: string, group: string, consumer: string) {
+  /**
+   * Of a stream's group and one of its consumers.
+   *
+   * @param silence - For how many milliseconds the shared connection may be silent while a script's answer is due.
+   */
+  constructor(client: Client, key: string, group: string, consumer: string, silence?: number) {
+    this.#silence = silence;
     this.#client = client;
     this.#key = key;
     this.#group = group;
@@ -135,7 +150,7 @@ export class Deliveries {
       },
     };
     const args = [this.#group, this.#consumer, id, deliveries, JSON.stringify(note)];
-    return Number(await this.#client.script(bury, [this.#key, deadLetters], args, this.#facts));
+    return Number(await this.#script(bury, [this.#key, deadLetters], args));
   }
 
   /**
@@ -160,7 +175,7 @@ export class Deliveries {
     type Holder = [name: Buffer, counts: (Buffer | number)[], entries: [Buffer, Buffer[]][]];
     type Reply = [time: Buffer, isSparing: number, taken: Holder[]];
     const args = [this.#group, this.#consumer, ...limits];
-    const reply = await this.#client.script(takeDue, [this.#key], args, this.#facts, null);
+    const reply = await this.#script(takeDue, [this.#key], args, null);
     const [time, isSparing, holders] = reply as Reply;
     this.#asked = String(time);
     if (isSparing === 1 && now >= this.#sparesUntil) this.#sparesUntil = performance.now() + lease;
@@ -190,11 +205,22 @@ export class Deliveries {
 
   /** Remove consumers whose names begin so, that hold nothing and did nothing for so many milliseconds. */
   async removeIdle(prefix: string, idle: number): Promise<void> {
-    await this.#client.script(removeIdleConsumers, [this.#key], [this.#group, idle, prefix], this.#facts);
+    await this.#script(removeIdleConsumers, [this.#key], [this.#group, idle, prefix]);
   }
 
   #run(script: typeof renew, args: (string | number)[]): Promise<unknown> {
-    return this.#client.script(script, [this.#key], [this.#group, this.#consumer, ...args], this.#facts);
+    return this.#script(script, [this.#key], [this.#group, this.#consumer, ...args]);
+  }
+
+  #script(
+    script: Script,
+    keys: string[],
+    args: (string | number)[],
+    encoding: "utf8" | null = "utf8",
+  ): Promise<unknown> {
+    const silence = this.#silence;
+    const how = { encoding, ...(silence === undefined ? {} : { silence }) };
+    return this.#client.script(script, keys, args, this.#facts, how);
   }
 
   #named(held: readonly Delivered[]): (string | number)[] {

@@ -6,6 +6,7 @@ import {
   type DeadLettersFactory,
   defineFactories,
   type Factories,
+  type ProducerFactory,
   type StreamFactory,
   type TimeSeriesFactory,
   type WorkerFactory,
@@ -36,6 +37,8 @@ export class Database extends Redis implements Factories {
   declare readonly timeSeries: TimeSeriesFactory;
   /** Make a consumer: `for await (const m of db.consumer(["a", "b"], { follow: true }))`. */
   declare readonly consumer: ConsumerFactory;
+  /** Make a producer: `await db.producer("orders").push({ sku: "a-1" })`. */
+  declare readonly producer: ProducerFactory;
   /** Make a worker: `await db.worker(group, async (message) => { ... }).run()`. */
   declare readonly worker: WorkerFactory;
   /** Open dead letters: `await db.deadLetters("{orders}:dead").redrive()`. */

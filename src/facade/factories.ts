@@ -6,6 +6,8 @@ import { Stream } from "../containers/stream.ts";
 import { TimeSeries } from "../containers/time-series.ts";
 import { Consumer, type ConsumerOptions } from "../flow/consumer.ts";
 import { DeadLetters } from "../flow/dead-letters.ts";
+import { Producer } from "../flow/producer.ts";
+import type { ProducerOptions } from "../flow/producer-options.ts";
 import type { GroupSource } from "../flow/source.ts";
 import type { BatchHandler, Handler } from "../flow/worker/handler.ts";
 import type { BatchOptions, WorkerOptions } from "../flow/worker/options.ts";
@@ -93,6 +95,17 @@ export interface WorkerFactory {
   ): Worker<PayloadOf<S>>;
 }
 
+/** Makes a {@link Producer} of a database. */
+export interface ProducerFactory {
+  /** A producer whose payloads a schema judges and types. Nothing is sent. */
+  <T, I>(key: string, options: ProducerOptions & SchemaOptions<T, I>): Producer<T, I>;
+  /** A producer for a stream. Nothing is sent. */
+  <T = TextRecord, I = InputOf<T>>(
+    key: string,
+    options?: ProducerOptions & PayloadOptions<T, I>,
+  ): Producer<T, I>;
+}
+
 /** Makes {@link DeadLetters} of a database. */
 export interface DeadLettersFactory {
   /** The dead letters under a key, whose payloads a schema judges and types. Nothing is sent. */
@@ -111,6 +124,8 @@ export interface Factories {
   readonly timeSeries: TimeSeriesFactory;
   /** Make a consumer: an async iterator over streams or a group. */
   readonly consumer: ConsumerFactory;
+  /** Make a producer: pushes share their writes, and may be idempotent. */
+  readonly producer: ProducerFactory;
   /** Make a worker: it runs a handler for a group's entries. */
   readonly worker: WorkerFactory;
   /** Open dead letters: list them, move them back, remove them. */
@@ -143,6 +158,9 @@ export function defineFactories(prototype: RedisLike): void {
         keys.map((key) => new Stream(this, key as string, payload)),
         rest,
       );
+    },
+    producer(this: RedisLike, key: string, options?: ProducerOptions & PayloadOptions<unknown, unknown>) {
+      return new Producer(this, key, options);
     },
     worker(this: RedisLike, group: GroupSource<unknown>, handler: Handler<unknown>, options?: WorkerOptions) {
       return new Worker(group, handler, options);

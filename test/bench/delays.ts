@@ -1,5 +1,7 @@
 import { once } from "node:events";
+import { waitFor } from "../../src/testing/index.ts";
 import { Child } from "./child.ts";
+import type { Order } from "./latency-producer.ts";
 import { openPeer } from "./peers/line-up.ts";
 import { BASELINE, CONTESTED, OURS, type Peer } from "./peers/peer.ts";
 import { median, pairedRatio, quantile } from "./statistics.ts";
@@ -13,11 +15,16 @@ const LEAST = 250;
 /** A contest about how soon a message that another process adds is in hand. */
 export interface DelayContest {
   readonly key: string;
-  /** Goes before the figures in the title and the floors. */
+  /** Goes before the figures in the title. */
   readonly title: string;
-  readonly what: string;
+  /** Goes before the figures in the floors; there are none without it. */
+  readonly what?: string;
+  /** Who takes part. @defaultValue {@link CONTESTED} */
+  readonly names?: readonly string[];
   /** Measured rounds, unless it is a quick run: a tail needs more than a rate does. */
   readonly rounds: number;
+  /** Sets the stage, where the stream has been removed. */
+  prepare?(bench: Bench): Promise<unknown>;
   /** Reads until everything has arrived, and gives the delay of each message in microseconds. */
   delaysOf(peer: Peer, total: number): Promise<number[]>;
 }
@@ -42,16 +49,19 @@ export function patienceFor(total: number): number {
 /** Runs it, each peer on connections of its own: nothing else may stand in front of a blocked read. */
 export async function contestDelays(bench: Bench, contest: DelayContest): Promise<Report> {
   const total = Math.max(LEAST, bench.scaled(RATE * SECONDS));
-  const names = bench.peers.map(({ name }) => name).filter((name) => CONTESTED.includes(name));
+  const { names = CONTESTED } = contest;
   const peers: Peer[] = [];
   const producer = new Child("latency-producer.ts", [bench.server.url, contest.key, `${RATE}`]);
   try {
-    for (const name of names) peers.push(await openPeer(name, bench.server.url));
+    for (const { name } of bench.peers) {
+      if (names.includes(name)) peers.push(await openPeer(name, bench.server.url));
+    }
     await once(producer.process, "message", { signal: AbortSignal.timeout(20_000) });
     return report(contest, await listen(bench, contest, peers, producer, total), total);
   } finally {
     if (producer.process.connected) producer.process.disconnect();
     await producer.end(2_000);
+    for (const peer of peers) await peer.removeQueue?.(contest.key);
     for (const peer of peers) await peer.close();
     await bench.server.admin.del(contest.key);
   }
@@ -71,9 +81,7 @@ async function listen(
     for (let turn = 0; turn < peers.length; turn++) {
       const index = (turn + round + 1) % peers.length;
       const peer = peers[index]!;
-      await bench.server.admin.del(contest.key);
-      producer.process.send(count);
-      const delays = await contest.delaysOf(peer, count);
+      const delays = await turnOf(bench, contest, peer, producer, count);
       if (delays.length !== count) throw new Error(`${peer.name} saw ${delays.length} of ${count} messages`);
       if (round < 0) continue;
       results[index]!.p50.push(quantile(delays, 0.5));
@@ -81,6 +89,27 @@ async function listen(
     }
   }
   return results;
+}
+
+/** Everybody waits for the first message when it is sent: what it takes to begin is no delay. */
+async function turnOf(
+  bench: Bench,
+  contest: DelayContest,
+  peer: Peer,
+  producer: Child,
+  count: number,
+): Promise<number[]> {
+  const { server } = bench;
+  await server.admin.del(contest.key);
+  await peer.removeQueue?.(contest.key);
+  await contest.prepare?.(bench);
+  const isWaiting = async () => (await server.clients()).blocked > 0;
+  await waitFor(async () => !(await isWaiting()), { what: "nobody to wait for messages" });
+  const arriving = contest.delaysOf(peer, count);
+  arriving.catch(() => {}); // seen below, if not before
+  await Promise.race([waitFor(isWaiting, { what: `${peer.name} to wait for messages` }), arriving]);
+  producer.process.send({ count, medium: peer.enqueue ? "queue" : "stream" } satisfies Order);
+  return arriving;
 }
 
 function report({ title, what }: DelayContest, results: readonly Delays[], total: number): Report {
@@ -109,7 +138,7 @@ function report({ title, what }: DelayContest, results: readonly Delays[], total
       decimal(ratio(r, "p50")),
       decimal(ratio(r, "p99")),
     ]),
-    floors: [floor("p50"), floor("p99")],
+    floors: what === undefined ? [] : [floor("p50"), floor("p99")],
     figures: results,
   };
 }

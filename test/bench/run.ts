@@ -22,14 +22,20 @@ import { groupRead } from "./works/group-read.ts";
 import { idle } from "./works/idle.ts";
 import { latency } from "./works/latency.ts";
 import { memory } from "./works/memory.ts";
+import { producer } from "./works/producer.ts";
 import { scan } from "./works/scan.ts";
 import { single } from "./works/single.ts";
 import { tail } from "./works/tail.ts";
 import type { Bench, Report, Work } from "./works/work.ts";
+import { worker } from "./works/worker.ts";
+import { worker1Ms } from "./works/worker-1ms.ts";
+import { workerIdle } from "./works/worker-idle.ts";
+import { workerLatency } from "./works/worker-latency.ts";
 
 const WORKS: readonly Work[] = [
   ...[scan, addMany, groupRead, single, latency, memory],
   ...[consume, tail, idle, cluster],
+  ...[producer, worker, worker1Ms, workerIdle, workerLatency],
 ];
 const QUICK_SCALE = 0.02;
 

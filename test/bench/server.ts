@@ -65,11 +65,18 @@ export class BenchServer {
     return { connected: count("connected_clients"), blocked: count("blocked_clients") };
   }
 
-  /** How often each command has run so far, without `INFO`, which the bench itself sends: `INFO commandstats`. */
-  async commands(): Promise<Map<string, number>> {
-    const info = await this.admin.info("commandstats");
-    const calls = [...info.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm)];
-    return new Map(calls.flatMap(([, name, count]) => (name === "info" ? [] : [[name!, Number(count)]])));
+  /**
+   * How many commands it has processed so far, and how often each: `INFO stats commandstats`. Without `INFO`, which
+   * the bench itself sends.
+   */
+  async commands(): Promise<{ readonly processed: number; readonly commands: Map<string, number> }> {
+    const info = await this.admin.info("stats", "commandstats");
+    const total = Number(/^total_commands_processed:(\d+)/m.exec(info)?.[1] ?? 0);
+    const matches = info.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm);
+    const commands = new Map([...matches].map(([, name, calls]) => [name!, Number(calls)] as const));
+    const own = commands.get("info") ?? 0;
+    commands.delete("info");
+    return { processed: total - own, commands };
   }
 
   /** The version that `INFO server` gives. */

@@ -13,6 +13,8 @@ export interface CrewHost<T> {
   readonly handler: Handler<T> | BatchHandler<T>;
   /** The next message that has not begun; `null` where there is none. */
   next(now: number): Task<T> | null;
+  /** Whether a message is still this worker's; where that is doubtful, the host begins it when it is known. */
+  holds(task: Task<T>, now: number): boolean;
   /** Whether more may come soon: a batch then waits to be full. */
   isReading(): boolean;
   /** Acknowledge a message before its handler is called. */
@@ -87,9 +89,16 @@ export class Crew<T> {
     for (const call of this.#calls) call.abort(reason);
   }
 
-  /** Take back all that has not begun. */
-  takeBack(): Task<T>[] {
-    const tasks = [...this.#ready.splice(0), ...this.#batch.splice(0)];
+  /** A message whose turn in its chain had come may begin after all. */
+  again(task: Task<T>): void {
+    this.#ready.push(task);
+  }
+
+  /** Take back all that has not begun, `doubtful` ones too. */
+  takeBack(doubtful: Iterable<Task<T>>): Task<T>[] {
+    const turns = [...this.#ready.splice(0), ...doubtful];
+    for (const { chain } of turns) if (chain !== null) this.#chains.delete(chain.key);
+    const tasks = [...turns, ...this.#batch.splice(0)];
     for (const [key, chain] of this.#chains) {
       tasks.push(...chain.waiting.splice(0));
       if (chain.retrying !== null) this.#chains.delete(key);
@@ -121,7 +130,7 @@ export class Crew<T> {
     const ready = this.#ready.shift();
     if (ready !== undefined) {
       if (ready.isGone) this.#advance(ready);
-      else this.#callOne(ready);
+      else if (this.#host.holds(ready, now)) this.#callOne(ready);
       return true;
     }
     if (this.#aside >= MOST_ASIDE) return false;
@@ -211,7 +220,8 @@ export class Crew<T> {
       }, Math.ceil(left));
       return false;
     }
-    this.#callBatch(this.#batch.splice(0));
+    const tasks = this.#batch.splice(0).filter((task) => !task.isGone && this.#host.holds(task, now));
+    if (tasks.length > 0) this.#callBatch(tasks);
     return true;
   }
 

@@ -19,8 +19,8 @@ export interface IntakeHost<T> {
   readonly closing: AbortSignal;
   /** How a stream's messages are settled. */
   deliveryOf(key: string): Delivery;
-  /** Tasks for what was read. */
-  admit(items: readonly (GroupMessage<T> | DecodeError)[]): Task<T>[];
+  /** Tasks for what was read, delivered at `since` by `performance.now()` or later. */
+  admit(items: readonly (GroupMessage<T> | DecodeError)[], since: number): Task<T>[];
   /** Something was read, or there is nothing more to read. */
   changed(): Promise<void>;
   /** Tell the listeners. */
@@ -44,7 +44,15 @@ export class Intake<T> {
   readonly #seen = new Map<string, string>();
   readonly #doubts = new Map<string, number>();
   readonly #laneOf = new Map<string, Lane<GroupMessage<T>>>();
+  /** Since when what a list holds may be delivered, where it came in a reply that was lost. */
+  readonly #since = new WeakMap<object, number>();
   #reads: Promise<unknown>[] = [];
+  #beat: NodeJS.Timeout | null = null;
+  /**
+   * When this process was seen to run last, and the time before. What has arrived since may have waited in a socket
+   * while the event loop was blocked, its lease running; and the loop rings timers before it looks at sockets.
+   */
+  #alive = { last: 0, before: 0 };
   #isMissing = false;
   /** How many entries the handlers got through since the last read, and when that was. */
   #pace = { handled: 0, at: 0, size: 0 };
@@ -68,6 +76,13 @@ export class Intake<T> {
   /** Begin to read, as a consumer. */
   start(consumer: string): void {
     const { client, keys } = this.#host.reading;
+    const now = performance.now();
+    this.#alive = { last: now, before: now };
+    const beat = (): void => {
+      this.#alive = { last: performance.now(), before: this.#alive.last };
+    };
+    if (this.#beat !== null) clearInterval(this.#beat);
+    this.#beat = setInterval(beat, Math.min(this.#host.settings.lease / 10, 1000)).unref();
     const lanes = this.#laneHost(consumer);
     for (const slot of client.groupBySlot(keys)) {
       const lane = new Lane<GroupMessage<T>>(lanes);
@@ -84,6 +99,7 @@ export class Intake<T> {
     for (const lane of this.#laneOf.values()) lane.close();
     this.#laneOf.clear();
     await Promise.all(this.#reads.splice(0));
+    if (this.#beat !== null && this.#laneOf.size === 0) clearInterval(this.#beat);
   }
 
   /** The next entry that is held, from the streams in turn. */
@@ -116,7 +132,12 @@ export class Intake<T> {
       noAck: false,
       block: () => (isOnce ? undefined : settings.block),
       held: (key) => this.#buffers.count(key),
-      list: (key) => reading.list(key, this.#host.deliveryOf(key)),
+      list: (key) => {
+        const list = reading.list(key, this.#host.deliveryOf(key));
+        const sent = this.#doubts.get(key);
+        if (sent !== undefined) this.#since.set(list, sent);
+        return list;
+      },
       take: (lists) => this.#take(lists),
       dry: () => void this.#host.changed(),
       restore: (error, keys) => this.#restore(error, keys),
@@ -129,7 +150,7 @@ export class Intake<T> {
     for (const list of lists) {
       const outcomes = list.outcomes();
       const items = outcomes instanceof Promise ? await outcomes : outcomes;
-      const tasks = this.#host.admit(items);
+      const tasks = this.#host.admit(items, this.#since.get(list) ?? this.#alive.before);
       if (tasks.length > 0) this.#buffers.put(list.stream, tasks);
     }
     this.#measure(performance.now());

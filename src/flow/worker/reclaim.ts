@@ -1,4 +1,5 @@
 import type { Deliveries, Taken } from "../../containers/deliveries.ts";
+import { NoSuchGroupError } from "../../ground/errors.ts";
 import { isPassing } from "../pause.ts";
 import type { WorkerEvent } from "./options.ts";
 import type { Task } from "./task.ts";
@@ -18,7 +19,7 @@ export interface ReclaimHost<T> {
   /** How many entries may be taken up now. */
   room(): number;
   /** Hold entries that were taken up. */
-  take(key: string, taken: readonly Taken[], deleted: readonly string[]): Promise<void>;
+  take(key: string, taken: readonly Taken[], deleted: readonly string[], since: number): Promise<void>;
   /** Tell the listeners. */
   emit(make: () => WorkerEvent): void;
   /** An entry is this worker's no more: another has it, or with `isGone` it is pending no more. */
@@ -29,6 +30,8 @@ export interface ReclaimHost<T> {
   looked(): Promise<void>;
   /** It could not be done, and is tried again. */
   lost(error: Error): void;
+  /** It cannot be done any more. */
+  fail(error: unknown): void;
 }
 
 /** Longest time between two looks for what is due, in milliseconds: so long may a handed back entry lie. */
@@ -116,13 +119,15 @@ export class Reclaiming<T> {
       const { lease, maxDeliveries } = this.#host;
       const lastRoom = isItsTurn && ![...this.#host.held()].some(({ isLast }) => isLast) ? 1 : 0;
       const deliveries = this.#host.deliveriesOf(key);
+      const sent = performance.now();
       const { taken, deleted } = await deliveries.takeDue(lease, room, maxDeliveries, lastRoom);
       this.hasMore ||= taken.length >= room;
-      if (taken.length + deleted.length > 0) await this.#host.take(key, taken, deleted);
+      if (taken.length + deleted.length > 0) await this.#host.take(key, taken, deleted, sent);
       return taken.length;
     } catch (error) {
       // A missing group is met, and made again, by the reads.
       if (isPassing(error)) this.#host.lost(error);
+      else if (!(error instanceof NoSuchGroupError)) this.#host.fail(error);
       return 0;
     }
   }

@@ -77,6 +77,7 @@ export class Session<T> {
       deliveriesOf: (key: string) => this.#deliveries.get(key)!,
       emit: (make: () => WorkerEvent) => events.emit(make),
       lost: (error: Error) => this.#lost(error),
+      fail: (error: unknown) => this.#fail(error),
     };
     this.#settling = new Settling<T>({
       ...shared,
@@ -85,6 +86,7 @@ export class Session<T> {
     this.#crew = new Crew<T>({
       ...shared,
       next: (now) => this.#next(now),
+      holds: (task, now) => this.#holds(task, now),
       isReading: () => !isOnce && !this.#closing.signal.aborted,
       acknowledge: (message) => this.#settling.ack(message),
       finished: (task, error) => this.#finished(task, error),
@@ -92,19 +94,20 @@ export class Session<T> {
     this.#intake = new Intake<T>({
       ...shared,
       deliveryOf: (key) => this.#delivery.get(key)!,
-      admit: (items) => this.#admit(items),
+      admit: (items, since) => this.#admit(items, since),
       changed: () => this.#changed(),
       connected: () => this.#connected(),
-      fail: (error) => this.#fail(error),
     });
     this.#reclaiming = new Reclaiming<T>({
       ...shared,
       held: () => this.#held.values(),
       room: () => this.#room(),
-      take: (key, taken, deleted) => this.#takeUp(key, taken, deleted),
+      take: (key, taken, deleted, since) => this.#takeUp(key, taken, deleted, since),
       drop: (task, isGone) => this.#drop(task, isGone),
       kept: (task) => {
-        if (this.#doubtful.delete(task)) this.#urgent.push(task);
+        if (!this.#doubtful.delete(task)) return;
+        if (task.chain === null) this.#urgent.push(task);
+        else this.#crew.again(task);
         this.#crew.start();
       },
       looked: async () => {
@@ -160,13 +163,15 @@ export class Session<T> {
     const { signal } = this.#closing;
     const { client, keys } = reading;
     const group = reading.group!;
+    // Well below what a lease has left when it is renewed.
+    const silence = Math.max(LEAST_SILENCE, Math.min(settings.lease / 3, SILENCE));
     for (let failures = 0; !signal.aborted; failures++) {
       try {
         await this.#name.claim();
         const starts = new Map(keys.map((key) => [key, settings.from ?? group.startOf(key)]));
         await createGroup(client, group.name, starts, signal);
         for (const key of keys) {
-          const deliveries = new Deliveries(client, key, group.name, this.#name.current);
+          const deliveries = new Deliveries(client, key, group.name, this.#name.current, silence);
           if (!this.#name.isOwn) await deliveries.orphan();
           await deliveries.removeIdle(this.#name.prefix, Math.max(settings.lease, LONG_GONE));
           this.#deliveries.set(key, deliveries);
@@ -210,8 +215,7 @@ export class Session<T> {
   async #giveBack(): Promise<void> {
     const tasks = [
       ...this.#urgent.splice(0),
-      ...this.#doubtful,
-      ...this.#crew.takeBack(),
+      ...this.#crew.takeBack(this.#doubtful),
       ...this.#intake.takeBack(),
     ].filter(({ isGone }) => !isGone);
     this.#doubtful.clear();
@@ -241,11 +245,15 @@ export class Session<T> {
         if (this.#reclaiming.hasMore) this.#reclaiming.wake();
         return null;
       }
-      if (task.isGone) continue;
-      if (now - task.since < this.#host.settings.lease) return task;
-      this.#doubtful.add(task);
-      this.#reclaiming.wake();
+      if (!task.isGone && this.#holds(task, now)) return task;
     }
+  }
+
+  #holds(task: Task<T>, now: number): boolean {
+    if (now - task.since < this.#host.settings.lease) return true;
+    this.#doubtful.add(task);
+    this.#reclaiming.wake();
+    return false;
   }
 
   /** Something was read: begin it, or where it came in while it stopped give it back. */
@@ -255,7 +263,12 @@ export class Session<T> {
     this.#check();
   }
 
-  async #takeUp(key: string, taken: readonly Taken[], deleted: readonly string[]): Promise<void> {
+  async #takeUp(
+    key: string,
+    taken: readonly Taken[],
+    deleted: readonly string[],
+    since: number,
+  ): Promise<void> {
     const { reading, events, counters } = this.#host;
     counters.reclaimed += taken.length;
     const ids = taken.map(({ id }) => id);
@@ -264,13 +277,16 @@ export class Session<T> {
     const abandoned = new Set(taken.flatMap(({ id, isAbandoned }) => (isAbandoned ? [id] : [])));
     const list = reading.list(key, this.#delivery.get(key)!, counts);
     for (const { id, fields } of taken) list.fields(id, fields);
-    this.#urgent.push(...this.#admit(await list.outcomes(), { counts, abandoned }));
+    this.#urgent.push(...this.#admit(await list.outcomes(), since, { counts, abandoned }));
     await this.#changed();
   }
 
   /** Tasks for messages; without those that do not decode, are for others, or whose deliveries are over. */
-  #admit(items: readonly (GroupMessage<T> | DecodeError)[], origins?: Origins): Task<T>[] {
-    const now = performance.now();
+  #admit(
+    items: readonly (GroupMessage<T> | DecodeError)[],
+    since: number,
+    origins?: Origins,
+  ): Task<T>[] {
     const tasks: Task<T>[] = [];
     const { retry } = this.#host.settings;
     this.#host.counters.in.add(items.length);
@@ -283,7 +299,7 @@ export class Session<T> {
         });
         continue;
       }
-      const task = new Task(item, now);
+      const task = new Task(item, since);
       const isAbandoned = origins?.abandoned.has(item.id) ?? false;
       task.isLast = isAbandoned && item.deliveries === retry.maxDeliveries;
       this.#held.set(item, task);

@@ -74,7 +74,7 @@ export class Worker<T> {
     if (this.#reading.group === null)
       throw new InvalidArgumentError("group", "a ConsumerGroup, a TimeSeries or one of their streams", group);
     this.#handler = handler;
-    this.#assertSlots();
+    this.#assertDeadLetters();
   }
 
   /** What the living workers of this process count; those that are stopped or forgotten are not among them. */
@@ -197,10 +197,12 @@ export class Worker<T> {
     }
   }
 
-  /** In a cluster a script's keys are in one slot, so the dead letters must be in their stream's. */
-  #assertSlots(): void {
+  /** Dead letters are not to be handled again; and in a cluster a script's keys are in one slot, so theirs is their stream's. */
+  #assertDeadLetters(): void {
     const { client, keys } = this.#reading;
     const { deadLetter } = this.#settings;
+    if (typeof deadLetter === "string" && keys.includes(deadLetter))
+      throw new InvalidArgumentError("deadLetter", "none of the streams that are read", deadLetter);
     if (!client.isCluster || deadLetter === false || typeof deadLetter === "function") return;
     for (const key of keys) {
       const dead = deadLetter ?? deadLetterKey(key);

@@ -1,5 +1,5 @@
 import type { Payload, Tally } from "../payload.ts";
-import { type Entry, PAGE, type Peer } from "./peer.ts";
+import { type Entry, PAGE, type Peer, type Task } from "./peer.ts";
 
 type RawEntry = [id: string, fields: string[]];
 type Arguments = readonly (string | number)[];
@@ -134,6 +134,23 @@ class IoredisPeer implements Peer {
         await this.#redis.xack(key, group, id);
       }
     }
+  }
+
+  /** The next read goes out when the last batch is handled and its XACK answered. */
+  async work({ key, group, handle, handling, prefetch = PAGE }: Task): Promise<void> {
+    const options = ["COUNT", prefetch, "BLOCK", 5_000, "STREAMS", key, ">"] as const;
+    while (!handling.isFinished) {
+      const reply = await this.#redis.xreadgroup("GROUP", group, "c1", ...options);
+      if (reply === null) continue;
+      const ids: string[] = [];
+      for (const entry of toEntries(reply[0]![1])) {
+        const pending = handle(entry);
+        if (pending !== undefined) await pending;
+        ids.push(entry.id);
+      }
+      await this.#redis.xack(key, group, ...ids);
+    }
+    await handling.finished;
   }
 
   async tail(key: string, take: (entry: Entry) => boolean, signal: AbortSignal): Promise<void> {

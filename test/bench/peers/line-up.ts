@@ -1,6 +1,7 @@
+import { openBullMq } from "./bullmq.ts";
 import { openIoredis } from "./ioredis.ts";
 import { openNodeRedis } from "./node-redis.ts";
-import { BASELINE, OURS, type Peer } from "./peer.ts";
+import { BASELINE, BULLMQ, OURS, type Peer } from "./peer.ts";
 import { openWalrus } from "./walrus.ts";
 
 /**
@@ -12,6 +13,7 @@ const LINE_UP: Readonly<Record<string, (url: string) => Promise<Peer>>> = {
   "ioredis 5.11": (url) => openIoredis("ioredis 5.11", "ioredis5", url),
   "node-redis 6.3": (url) => openNodeRedis("node-redis 6.3", "redis", url),
   "iovalkey 0.4": (url) => openIoredis("iovalkey 0.4", "iovalkey", url),
+  [BULLMQ]: (url) => openBullMq(BULLMQ, "bullmq", url),
   [OURS]: openWalrus,
 };
 

@@ -1,9 +1,24 @@
+import type { Handle, Handling } from "../handling.ts";
 import type { Payload, Tally } from "../payload.ts";
 
 /** A message as an object, in whatever class the peer has for it. */
 export interface Entry {
   readonly id: string;
   readonly data: Readonly<Record<string, string>>;
+}
+
+/** What a worker is to do. */
+export interface Task {
+  /** The stream, with its group there; or the queue. */
+  readonly key: string;
+  readonly group: string;
+  readonly handle: Handle;
+  /** Whose handler it is: says when to stop. */
+  readonly handling: Pick<Handling, "finished" | "isFinished">;
+  /** Handlers at once. */
+  readonly concurrency?: number;
+  /** Most entries a read, or held unstarted. */
+  readonly prefetch?: number;
 }
 
 /**
@@ -28,6 +43,18 @@ export interface Peer {
   readGroupSingly?(key: string, group: string): Promise<Tally>;
   /** Follows a stream from its beginning and hands over each message, until `take` says false or it is aborted. */
   tail?(key: string, take: (entry: Entry) => boolean, signal: AbortSignal): Promise<void>;
+  /** Handles messages as a worker, at least once, until told; when it ends, what was handled is acknowledged. */
+  work?(task: Task): Promise<void>;
+  /** Adds all of them by a producer, and takes the ids. */
+  pushMany?(key: string, items: readonly Payload[]): Promise<Tally>;
+  /** Adds them by so many callers at once, each of which waits for one id after the other. */
+  pushEach?(key: string, items: readonly Payload[], callers: number): Promise<Tally>;
+  /** Adds jobs to a queue, 1,000 a round trip, where workers take them from one instead of a stream. */
+  enqueue?(key: string, items: readonly Payload[]): Promise<Tally>;
+  /** Removes a queue with all of its jobs. */
+  removeQueue?(key: string): Promise<void>;
+  /** Jobs of a queue that are not done. */
+  unfinished?(key: string): Promise<number>;
   /** What adds one and waits for its id. */
   adder?(key: string): (item: Payload) => Promise<unknown>;
   /** What gives the number of entries. */
@@ -44,6 +71,8 @@ export interface Peer {
 export const PAGE = 1_000;
 /** What the others are compared with. */
 export const BASELINE = "ioredis 6";
+/** What people use for workers. */
+export const BULLMQ = "BullMQ 6.7";
 /** What is being built here. */
 export const OURS = "walrus-streams";
 /** Who takes part in a contest of two. */

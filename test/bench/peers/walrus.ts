@@ -2,11 +2,14 @@ import type { ClusterDatabase, Database } from "../../../src/index.ts";
 import type { Address } from "../../../src/testing/index.ts";
 import { BUILT } from "../build.ts";
 import type { Payload, Tally } from "../payload.ts";
-import { type Entry, OURS, PAGE, type Peer } from "./peer.ts";
+import { type Entry, OURS, PAGE, type Peer, type Task } from "./peer.ts";
 
 type Library = typeof import("../../../src/index.ts");
 /** What a database and a cluster have in common. */
-type Connection = Pick<Database | ClusterDatabase, "Stream" | "consumerGroup" | "consumer" | "close">;
+type Connection = Pick<
+  Database | ClusterDatabase,
+  "Stream" | "consumerGroup" | "consumer" | "producer" | "worker" | "close"
+>;
 
 /** Opens this library: every work as the guides show it. */
 export async function openWalrus(url: string): Promise<Peer> {
@@ -94,6 +97,47 @@ class WalrusPeer implements Peer {
     }
     await Promise.all(acks);
     return { messages: acks.length, characters };
+  }
+
+  async work({ key, group, handle, handling, concurrency, prefetch }: Task): Promise<void> {
+    const options = {
+      ...(concurrency === undefined ? {} : { concurrency }),
+      ...(prefetch === undefined ? {} : { prefetch }),
+    };
+    const worker = this.#db.worker(this.#db.consumerGroup(group, [key]), handle, options);
+    const running = worker.run();
+    try {
+      await Promise.race([handling.finished, running]);
+    } finally {
+      await worker.stop();
+    }
+    await running;
+  }
+
+  async pushMany(key: string, items: readonly Payload[]): Promise<Tally> {
+    const producer = this.#db.producer(key);
+    const ids = await producer.pushMany(items);
+    await producer.close();
+    let characters = 0;
+    for (const { user, action, body } of items) characters += user.length + action.length + body.length;
+    return { messages: ids.length, characters };
+  }
+
+  async pushEach(key: string, items: readonly Payload[], callers: number): Promise<Tally> {
+    const producer = this.#db.producer(key);
+    const ids: string[] = [];
+    let next = 0;
+    let characters = 0;
+    const call = async (): Promise<void> => {
+      while (next < items.length) {
+        const item = items[next++]!;
+        characters += item.user.length + item.action.length + item.body.length;
+        ids.push(await producer.push(item));
+      }
+    };
+    await Promise.all(Array.from({ length: callers }, call));
+    await producer.close();
+    return { messages: ids.length, characters };
   }
 
   async tail(key: string, take: (entry: Entry) => boolean, signal: AbortSignal): Promise<void> {

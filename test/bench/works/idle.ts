@@ -1,10 +1,9 @@
 import { once } from "node:events";
-import { setTimeout as wait } from "node:timers/promises";
 import { waitFor } from "../../../src/testing/index.ts";
 import { Child } from "../child.ts";
 import type { IdleFigures } from "../idle-probe.ts";
 import { OURS } from "../peers/peer.ts";
-import type { BenchServer } from "../server.ts";
+import { commandsOf, type Watch, watch } from "../watch.ts";
 import { type Bench, decimal, grouped, type Report, type Work } from "./work.ts";
 
 const PREFIX = "bench:idle:";
@@ -12,15 +11,6 @@ const SECONDS = 6;
 const BEFORE = 2;
 const OPEN_WITHIN = 30_000;
 const CLOSE_WITHIN = 20_000;
-
-/** What the server did for a while. */
-interface Watch {
-  readonly sockets: number;
-  /** CPU seconds a second, in percent. */
-  readonly cpu: number;
-  /** Commands a second, by name; without those of the bench itself. */
-  readonly commands: ReadonlyMap<string, number>;
-}
 
 /** What consumers cost that follow streams to which nothing comes, in a fresh process; no promise. */
 export const idle: Work = {
@@ -67,23 +57,6 @@ async function probe({ server, scaled }: Bench): Promise<Report> {
   }
 }
 
-async function watch(server: BenchServer, seconds: number): Promise<Watch> {
-  const [cpu, commands] = [await server.cpu(), await server.commands()];
-  const started = performance.now();
-  await wait(seconds * 1_000);
-  const { connected } = await server.clients();
-  const [cpuNow, commandsNow] = [await server.cpu(), await server.commands()];
-  const elapsed = (performance.now() - started) / 1_000;
-  const rates = [...commandsNow].map(
-    ([name, calls]) => [name, (calls - (commands.get(name) ?? 0)) / elapsed] as const,
-  );
-  return {
-    sockets: connected,
-    cpu: (cpuNow - cpu) / elapsed / 1e4,
-    commands: new Map(rates.filter(([, rate]) => rate > 0)),
-  };
-}
-
 function report(
   count: number,
   seconds: number,
@@ -94,10 +67,6 @@ function report(
 ): Report {
   const percent = (value: number) => `${decimal(value)} %`;
   const kilobytes = (value: number) => `${decimal(value / count / 1e3)} KB`;
-  const commandsOf = ({ commands }: Watch) => [
-    decimal([...commands.values()].reduce((sum, rate) => sum + rate, 0)),
-    [...commands].map(([name, rate]) => `${name} ${decimal(rate)}`).join(", ") || "-",
-  ];
   const clientCpu = figures.cpu / seconds / 1e4;
   return {
     title: `idle: ${grouped(count)} consumers that follow, on one database, over ${seconds} s; closed in \

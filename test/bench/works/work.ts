@@ -103,6 +103,19 @@ export function pairFloor(
   };
 }
 
+/** The floor "at least `limit` times as fast as the fastest of a peer's lines", round by round. */
+export function bestFloor(
+  what: string,
+  summaries: readonly Summary[],
+  limit: number,
+  names: { readonly of: string; readonly to: string },
+): Floor {
+  const lines = summaries.filter((s) => s.name.startsWith(names.to));
+  const ratios = lines.map((s) => pairFloor(what, summaries, limit, { of: names.of, to: s.name }).measured);
+  const measured = ratios.length === 0 ? Number.NaN : Math.min(...ratios);
+  return { what, measured, limit, at: "least", unit: `x ${names.to}` };
+}
+
 /** The floor "ahead of every other client": ours to the fastest of the others, round by round. */
 export function leadFloor(what: string, summaries: readonly Summary[]): Floor {
   const rates = (s: { samples: readonly Sample[] }) => s.samples.map(({ rate }) => rate);
