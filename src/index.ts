@@ -9,15 +9,14 @@
  * for await (const m of db.Stream("a").range()) console.log(m.id, m.timestamp, m.data.message);
  * ```
  *
- * In the order in which data flows: times and errors, ids, payloads, messages, containers, databases.
+ * In the order in which data flows.
  *
  * @packageDocumentation
  */
-
 export type { Duration, Time } from "./ground/duration.ts";
 export type { DecodeIssue, ReplyErrorOptions, WalrusErrorOptions } from "./ground/errors.ts";
 export { ClosedError, ConnectionLostError, DecodeError, GroupExistsError, HandlerTimeoutError, InvalidArgumentError, LeaseLostError, NoSuchGroupError, NoSuchStreamError, ProtocolError } from "./ground/errors.ts";
-export { RejectError, ReplyError, RetryError, SettledError, WalrusError, WrongTypeError } from "./ground/errors.ts";
+export { RejectError, ReplyError, RequestFailedError, RequestTimeoutError, RetryError, SettledError, WalrusError, WrongTypeError } from "./ground/errors.ts";
 export { compareIds, type IdLike, type IdPosition, nextId, type ParsedId, parseId, previousId, toId } from "./wire/id.ts";
 export { type AnyCodec, bytes, type Codec, type FlatFields, type InputOf, json, type Pair, type PairInput, type PayloadOptions, pairs, type RawField, type SchemaOptions, structured, type TextInput, type TextRecord, text } from "./wire/codec.ts";
 export { type Delivered, type Delivery, GroupMessage, type GroupMessageJson, Message, type MessageJson } from "./wire/message.ts";
@@ -25,8 +24,8 @@ export type { RedisLike } from "./connection/driver.ts";
 export { Container } from "./containers/container.ts";
 export { LazyList, Range, type RangeQuery } from "./containers/range.ts";
 export type { ConsumerInfo, FullConsumer, FullGroup, FullPending, FullStreamInfo, GroupInfo, StreamInfo } from "./containers/info.ts";
-export type { TrimOptions } from "./containers/trim.ts";
 export type { AddManyOptions } from "./containers/batch.ts";
+export type { TrimOptions } from "./containers/trim.ts";
 export type { GroupReadOptions, ReadOptions } from "./containers/read.ts";
 export { type AddOptions, Stream } from "./containers/stream.ts";
 export { type PendingConsumer, PendingEntry, type PendingOptions, type PendingSummary } from "./containers/pending.ts";
@@ -43,13 +42,18 @@ export type { From, GroupSource } from "./flow/source.ts";
 export { Producer } from "./flow/producer.ts";
 export type { ProducerMetrics, ProducerOptions, PushManyOptions, PushOptions, StreamProducerMetrics } from "./flow/producer-options.ts";
 export { Consumer, type ConsumerEvent, type ConsumerOptions } from "./flow/consumer.ts";
-export type { BatchHandler, BatchResult, Handler, HandlerContext } from "./flow/worker/handler.ts";
-export type { RetryFunction, RetryOptions } from "./flow/worker/retry.ts";
-export type { AckPolicy, BatchOptions, DeadEntry, DeadLetterFunction, WorkerEvent, WorkerOptions } from "./flow/worker/options.ts";
-export type { WorkerMetrics } from "./flow/worker/counters.ts";
-export { type NamedWorkerMetrics, Worker } from "./flow/worker/worker.ts";
+export { type BatchHandler, type BatchResult, type Handler, type HandlerContext, type RetryFunction, type RetryOptions, type AckPolicy, type BatchOptions, type DeadEntry, type DeadLetterFunction, type WorkerEvent, type WorkerOptions, type WorkerMetrics, type NamedWorkerMetrics, Worker } from "./flow/worker/worker.ts";
 export { DeadLetter, type DeadLetterCause, type DeadLetterJson, type DeadLetterOrigin } from "./flow/dead-letter.ts";
 export { type DeadLetterSelection, DeadLetters, type PurgeOptions, type RedriveOptions } from "./flow/dead-letters.ts";
-export type { ConsumerFactory, ConsumerGroupFactory, DeadLettersFactory, Factories, ProducerFactory, StreamFactory, TimeSeriesFactory, WorkerFactory } from "./facade/factories.ts";
+export type { Context } from "./flow/app/context.ts";
+export type { Logger } from "./flow/app/log.ts";
+export type { ConsumeMiddleware, Middleware, Next, NextPublish, PublishMiddleware } from "./flow/app/middleware.ts";
+export type { AppOptions, BatchSubscriber, BatchSubscriberOptions, FanOutSubscriber, FanOutSubscriberOptions, GroupSubscriber, GroupSubscriberOptions, RouterOptions, SubscriberDefaults } from "./flow/app/options.ts";
+export type { MessageOptions, PublishOptions, RequestOptions } from "./flow/app/publish-options.ts";
+export { Publisher, type PublisherOptions } from "./flow/app/publisher.ts";
+export type { Subscription } from "./flow/app/subscription.ts";
+export { Router } from "./flow/app/router.ts";
+export { App } from "./flow/app/app.ts";
+export type { AppFactory, ConsumerFactory, ConsumerGroupFactory, DeadLettersFactory, Factories, ProducerFactory, StreamFactory, TimeSeriesFactory, WorkerFactory } from "./facade/factories.ts";
 export { Database } from "./facade/database.ts";
 export { ClusterDatabase } from "./facade/cluster-database.ts";

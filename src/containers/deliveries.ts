@@ -9,6 +9,7 @@ import {
   WAITING,
   wait,
 } from "../connection/scripts.ts";
+import { SILENCE } from "../connection/wire.ts";
 import { describe, type ReplyErrorOptions } from "../ground/errors.ts";
 import type { RawField } from "../wire/codec.ts";
 import { type Delivered, type GroupMessage, markSettled } from "../wire/message.ts";
@@ -39,6 +40,8 @@ export interface DeathNote {
 
 /** Most ids of one command, well below what a script can unpack. */
 const CHUNK = 1000;
+/** A connection that is silent for less than this is never made anew, in milliseconds. */
+const LEAST_SILENCE = 2000;
 /** Most characters of an error's text that a dead letter keeps. */
 const MOST_TEXT = 4096;
 
@@ -54,7 +57,7 @@ export class Deliveries {
   readonly #group: string;
   readonly #consumer: string;
   readonly #facts: ReplyErrorOptions;
-  readonly #silence: number | undefined;
+  readonly #silence: number = SILENCE;
   #acks: GroupMessage<unknown>[] = [];
   #sent: Promise<void> | null = null;
   /** The server's time when it was asked for what is due, and until when living consumers get the time to renew. */
@@ -64,10 +67,10 @@ export class Deliveries {
   /**
    * Of a stream's group and one of its consumers.
    *
-   * @param silence - For how many milliseconds the shared connection may be silent while a script's answer is due.
+   * @param lease - Where they are kept for a lease: a connection that is silent for a third of it is made anew.
    */
-  constructor(client: Client, key: string, group: string, consumer: string, silence?: number) {
-    this.#silence = silence;
+  constructor(client: Client, key: string, group: string, consumer: string, lease?: number) {
+    if (lease !== undefined) this.#silence = Math.max(LEAST_SILENCE, Math.min(lease / 3, SILENCE));
     this.#client = client;
     this.#key = key;
     this.#group = group;
@@ -218,9 +221,7 @@ export class Deliveries {
     args: (string | number)[],
     encoding: "utf8" | null = "utf8",
   ): Promise<unknown> {
-    const silence = this.#silence;
-    const how = { encoding, ...(silence === undefined ? {} : { silence }) };
-    return this.#client.script(script, keys, args, this.#facts, how);
+    return this.#client.script(script, keys, args, this.#facts, { encoding, silence: this.#silence });
   }
 
   #named(held: readonly Delivered[]): (string | number)[] {

@@ -1,6 +1,7 @@
 import { Redis } from "ioredis";
 import { Client } from "../connection/client.ts";
 import {
+  type AppFactory,
   type ConsumerFactory,
   type ConsumerGroupFactory,
   type DeadLettersFactory,
@@ -43,6 +44,8 @@ export class Database extends Redis implements Factories {
   declare readonly worker: WorkerFactory;
   /** Open dead letters: `await db.deadLetters("{orders}:dead").redrive()`. */
   declare readonly deadLetters: DeadLettersFactory;
+  /** Make an app: `const app = db.app({ name: "billing" })`. */
+  declare readonly app: AppFactory;
 
   static {
     defineFactories(Database.prototype);

@@ -4,6 +4,8 @@ import type { MemberOptions } from "../containers/group.ts";
 import type { GroupKeys, KeyOf } from "../containers/group-keys.ts";
 import { Stream } from "../containers/stream.ts";
 import { TimeSeries } from "../containers/time-series.ts";
+import { App } from "../flow/app/app.ts";
+import type { AppOptions } from "../flow/app/options.ts";
 import { Consumer, type ConsumerOptions } from "../flow/consumer.ts";
 import { DeadLetters } from "../flow/dead-letters.ts";
 import { Producer } from "../flow/producer.ts";
@@ -114,6 +116,11 @@ export interface DeadLettersFactory {
   <T = TextRecord>(key: string, options?: PayloadOptions<T, never>): DeadLetters<T>;
 }
 
+/**
+ * Makes an {@link App} of a database; `Streams` maps names of streams to the types of their data.
+ */
+export type AppFactory = <Streams extends object = object>(options: AppOptions) => App<Streams>;
+
 /** What a database makes, whether it is one server or a cluster. */
 export interface Factories {
   /** Make a stream; `db.stream`, in small, is ioredis's socket. */
@@ -130,6 +137,8 @@ export interface Factories {
   readonly worker: WorkerFactory;
   /** Open dead letters: list them, move them back, remove them. */
   readonly deadLetters: DeadLettersFactory;
+  /** Make an app: subscribers and publishers with one life. */
+  readonly app: AppFactory;
 }
 
 /** Give a class of connections the factories. */
@@ -167,6 +176,9 @@ export function defineFactories(prototype: RedisLike): void {
     },
     deadLetters(this: RedisLike, key: string, options?: PayloadOptions<unknown, never>) {
       return new DeadLetters(this, key, options);
+    },
+    app(this: RedisLike, options: AppOptions) {
+      return new App(this, options);
     },
   };
   for (const [name, value] of Object.entries(factories)) {

@@ -179,7 +179,7 @@ export function decoded<T>(
   const refuse = (error: unknown) => new DeadLetter<T>(key, stored, null, issuesOf(error));
   if (stored.issues !== null) return new DeadLetter<T>(key, stored, null, stored.issues);
   try {
-    const data = payload.decode(stored.fields);
+    const data = payload.decode(stored.fields, stored.headers);
     return data instanceof Promise ? data.then(accept, refuse) : accept(data);
   } catch (error) {
     return refuse(error);

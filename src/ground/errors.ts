@@ -291,6 +291,58 @@ export class LeaseLostError extends WalrusError {
   }
 }
 
+/** A request had no reply in time; it may have been handled, or still be. */
+export class RequestTimeoutError extends WalrusError {
+  /** `"REQUEST_TIMEOUT"`. */
+  readonly code = "REQUEST_TIMEOUT";
+  override readonly retriable: boolean = true;
+  /** Key of the stream it was sent to. */
+  readonly stream: string;
+  /** The time it had, in milliseconds. */
+  readonly timeout: number;
+
+  /** Say what was asked, and how long was waited. */
+  constructor(stream: string, timeout: number, options: WalrusErrorOptions = {}) {
+    super(`no reply from ${JSON.stringify(stream)} within ${timeout} ms`, options);
+    this.stream = stream;
+    this.timeout = timeout;
+  }
+}
+
+/** The handler of a request failed for good, at the other side. */
+export class RequestFailedError extends WalrusError {
+  /** `"REQUEST_FAILED"`. */
+  readonly code = "REQUEST_FAILED";
+  /** Key of the stream it was sent to. */
+  readonly stream: string;
+  /** Name and message of the error that the handler threw. */
+  readonly remote: { readonly name: string; readonly message: string };
+
+  /** Say what was asked, and how that ended. */
+  constructor(stream: string, remote: { name: string; message: string }, options: WalrusErrorOptions = {}) {
+    super(`the request to ${JSON.stringify(stream)} failed: ${remote.name}: ${remote.message}`, options);
+    this.stream = stream;
+    this.remote = remote;
+  }
+}
+
+/** No subscriber of a stream and group accepts a message: their filters leave it out. */
+export class UnhandledError extends WalrusError {
+  /** `"UNHANDLED"`. */
+  readonly code = "UNHANDLED";
+  /** Key of the stream, without `keyPrefix`. */
+  readonly stream: string;
+  /** Id of the entry. */
+  readonly id: string;
+
+  /** Say which message it was. */
+  constructor(stream: string, id: string, options: WalrusErrorOptions = {}) {
+    super(`no subscriber accepts message ${id} of stream ${JSON.stringify(stream)}`, options);
+    this.stream = stream;
+    this.id = id;
+  }
+}
+
 const RETRIABLE: ReadonlySet<string> = new Set([
   "LOADING",
   "BUSY",
@@ -299,6 +351,7 @@ const RETRIABLE: ReadonlySet<string> = new Set([
   "MASTERDOWN",
   "READONLY",
   "NOREPLICAS",
+  "MISCONF",
   "OOM",
   "UNKILLABLE",
 ]);

@@ -32,8 +32,8 @@ export interface Codec<T, I = T> {
   readonly name: string;
   /** The fields to store, at least one. Throw to refuse a value. */
   encode(value: I): FlatFields;
-  /** The value that the fields stand for. Throw to refuse an entry. */
-  decode(fields: readonly RawField[]): T;
+  /** The value that the fields stand for, and where a reader has them the headers. Throw to refuse an entry. */
+  decode(fields: readonly RawField[], headers?: Readonly<Record<string, string>>): T;
 }
 
 /** What the `text` codec reads: each field's text (the last one where a field repeats). */
@@ -231,9 +231,7 @@ export class Payload<T, I> {
     if (typeof codec?.encode !== "function" || typeof codec.decode !== "function") {
       throw new InvalidArgumentError("codec", "an object with encode and decode", codec);
     }
-    if (schema !== undefined && typeof schema?.["~standard"]?.validate !== "function") {
-      throw new InvalidArgumentError("schema", "a Standard Schema", schema);
-    }
+    assertSchema(schema);
     this.#codec = codec;
     this.#schema = schema;
     this.isPlainText = codec === (text as Codec<unknown, unknown>) && schema === undefined;
@@ -246,34 +244,25 @@ export class Payload<T, I> {
    * transforms and defaults once.
    */
   encode(value: I, headers?: Readonly<Record<string, string>>): FlatFields | Promise<FlatFields> {
-    if (this.#schema === undefined) return this.#fields(value, headers);
-    const verdict = this.#schema["~standard"].validate(value);
-    const accept = (result: StandardSchemaV1.Result<unknown>): FlatFields => {
-      const issue = result.issues?.[0];
-      if (issue) {
-        const path = toIssue(issue).path ?? [];
-        const name = ["data", ...path].map(String).join(".");
-        const refused = path.reduce<unknown>((at, segment) => (at as never)?.[segment], value);
-        throw new InvalidArgumentError(name, `as the schema says (${issue.message})`, refused, {
-          cause: result.issues,
-        });
-      }
-      return this.#fields(value, headers);
-    };
-    return verdict instanceof Promise ? verdict.then(accept) : accept(verdict);
+    const judged = this.#schema === undefined ? undefined : judge(this.#schema, value);
+    if (judged instanceof Promise) return judged.then(() => this.#fields(value, headers));
+    return this.#fields(value, headers);
   }
 
-  /** The value of an entry's fields; a promise only where the schema gives one. Throws {@link PayloadIssues}. */
-  decode(fields: readonly RawField[]): T | Promise<T> {
+  /**
+   * The value of an entry's fields, with its headers for a codec that goes by them; a promise only where the schema gives
+   * one. Throws {@link PayloadIssues}.
+   */
+  decode(fields: readonly RawField[], headers?: Readonly<Record<string, string>>): T | Promise<T> {
     let value: unknown;
     try {
-      value = this.#codec.decode(fields);
+      value = this.#codec.decode(fields, headers);
     } catch (cause) {
       throw new PayloadIssues([{ message: cause instanceof Error ? cause.message : String(cause) }]);
     }
-    if (this.#schema === undefined) return value as T;
-    const verdict = this.#schema["~standard"].validate(value);
-    return verdict instanceof Promise ? verdict.then(accepted<T>) : accepted<T>(verdict);
+    return this.#schema === undefined
+      ? (value as T)
+      : parsed(this.#schema as StandardSchemaV1<unknown, T>, value);
   }
 
   #fields(value: I, headers?: Readonly<Record<string, string>>): FlatFields {
@@ -299,8 +288,16 @@ export class Payload<T, I> {
 /** No headers: one object for all messages that have none. */
 export const NO_HEADERS: Readonly<Record<string, string>> = Object.freeze({});
 
-/** Read the reserved field: a JSON object of texts. Throws {@link PayloadIssues}. */
-export function decodeHeaders(value: string): Record<string, string> {
+/** The headers that were read last: many entries in a row have the same. Long ones are not kept. */
+let last: { readonly text: string; readonly headers: Readonly<Record<string, string>> } = {
+  text: "{}",
+  headers: NO_HEADERS,
+};
+const LONG = 1000;
+
+/** Read the reserved field: a JSON object of texts, frozen. Throws {@link PayloadIssues}. */
+export function decodeHeaders(value: string): Readonly<Record<string, string>> {
+  if (value === last.text) return last.headers;
   let parsed: unknown;
   try {
     parsed = JSON.parse(value);
@@ -312,6 +309,8 @@ export function decodeHeaders(value: string): Record<string, string> {
   for (const [name, header] of Object.entries(parsed)) {
     setOwn(headers, name, typeof header === "string" ? header : JSON.stringify(header));
   }
+  Object.freeze(headers);
+  if (value.length < LONG) last = { text: value, headers };
   return headers;
 }
 
@@ -347,6 +346,33 @@ function fieldNames(value: unknown): string[] {
 
 function refused(name: string, rule: string, value: unknown): InvalidArgumentError {
   return new InvalidArgumentError(`data[${JSON.stringify(name)}]`, rule, value);
+}
+
+/** Check an optional schema at the door. */
+export function assertSchema(schema: unknown): void {
+  const { validate } = (schema as StandardSchemaV1 | null | undefined)?.["~standard"] ?? {};
+  if (schema !== undefined && typeof validate !== "function")
+    throw new InvalidArgumentError("schema", "a Standard Schema", schema);
+}
+
+/** What a schema makes of a value that was read; a promise only where it gives one. Throws {@link PayloadIssues}. */
+export function parsed<T>(schema: StandardSchemaV1<unknown, T>, value: unknown): T | Promise<T> {
+  const verdict = schema["~standard"].validate(value);
+  return verdict instanceof Promise ? verdict.then(accepted<T>) : accepted<T>(verdict);
+}
+
+/** Have a schema judge a value that is to be sent; a promise only where it gives one. Throws InvalidArgumentError. */
+export function judge(schema: StandardSchemaV1, value: unknown): void | Promise<void> {
+  const accept = ({ issues }: StandardSchemaV1.Result<unknown>): void => {
+    const issue = issues?.[0];
+    if (issue === undefined) return;
+    const path = toIssue(issue).path ?? [];
+    const name = ["data", ...path].map(String).join(".");
+    const refused = path.reduce<unknown>((at, segment) => (at as never)?.[segment], value);
+    throw new InvalidArgumentError(name, `as the schema says (${issue.message})`, refused, { cause: issues });
+  };
+  const verdict = schema["~standard"].validate(value);
+  return verdict instanceof Promise ? verdict.then(accept) : accept(verdict);
 }
 
 function accepted<T>(result: StandardSchemaV1.Result<unknown>): T {

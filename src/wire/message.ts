@@ -315,9 +315,7 @@ export class MessageList<T, M> {
     try {
       const at = fields.findLastIndex((field) => field.name === HEADERS_FIELD);
       const headers = at < 0 ? NO_HEADERS : decodeHeaders(fields[at]!.value.toString());
-      const data = this.#payload.decode(
-        at < 0 ? fields : fields.filter((field) => field.name !== HEADERS_FIELD),
-      );
+      const data = this.#payload.decode(at < 0 ? fields : withoutHeaders(fields, at), headers);
       if (data instanceof Promise) this.#await(id, fields, headers, data);
       else this.#messages.push(this.#make(id, data, headers));
     } catch (error) {
@@ -385,4 +383,10 @@ export class MessageList<T, M> {
       error: new DecodeError({ stream: this.stream, id, fields: raw }, issuesOf(error)),
     });
   }
+}
+
+/** The payload's fields; the last headers, which count, are at `at`: mostly alone, and at the end. */
+function withoutHeaders(fields: readonly RawField[], at: number): readonly RawField[] {
+  if (at === 1 && fields.length === 2 && fields[0]!.name !== HEADERS_FIELD) return [fields[0]!];
+  return fields.filter(({ name }) => name !== HEADERS_FIELD);
 }

@@ -16,6 +16,7 @@ import { openPeers, PEER_NAMES } from "./peers/line-up.ts";
 import { BenchServer } from "./server.ts";
 import { floorTable, isReached, reportTable } from "./table.ts";
 import { addMany } from "./works/add-many.ts";
+import { app } from "./works/app.ts";
 import { cluster } from "./works/cluster.ts";
 import { consume } from "./works/consume.ts";
 import { groupRead } from "./works/group-read.ts";
@@ -35,7 +36,7 @@ import { workerLatency } from "./works/worker-latency.ts";
 const WORKS: readonly Work[] = [
   ...[scan, addMany, groupRead, single, latency, memory],
   ...[consume, tail, idle, cluster],
-  ...[producer, worker, worker1Ms, workerIdle, workerLatency],
+  ...[producer, worker, worker1Ms, workerIdle, workerLatency, app],
 ];
 const QUICK_SCALE = 0.02;
 

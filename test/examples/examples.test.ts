@@ -36,6 +36,47 @@ const EXAMPLES: Readonly<Record<string, readonly string[]>> = {
     "pending at the end: 0",
   ],
   "17-merge-live.ts": ["12:00 oslo -5", "12:00 rome 12", "12:03 oslo -8", "merged: 7"],
+  "18-worker.ts": ["mail to fay", "{ read: 6, acked: 6, failed: 0 } at once: 2", "left pending: 0"],
+  "19-batch-worker.ts": ["8 rows, 7 done", "2 rows, 2 done", "rows: 10 row 4 at delivery 2"],
+  "20-dead-letters.ts": [
+    "again in 10 ms",
+    "dead: seven the handler rejected the message: the total is no number, after 1",
+    "dead: 9 the bank is closed, delivery 2, after 2",
+    "would be sent back: 3",
+    "billed 9 redrives 1",
+    "dead letters: 0 pending: 0",
+  ],
+  "21-idempotent-producer.ts": [
+    "pushed: 1000 in order: true",
+    "one id: true",
+    "loaded: true",
+    "stored: 1004 0 failed",
+  ],
+  "22-cluster-worker.ts": [
+    "read: 9",
+    "{example:shop}us 1 2",
+    "dead: {example:shop}eu:dead 1",
+    "dead: {example:audit}:dead 1",
+  ],
+  "23-two-services.ts": [
+    "payments was killed while it charged order 22",
+    "orders: 40, payments: 40, one each",
+    'dead: {"number":41,"sku":"apple","total":"a lot"} of orders',
+    "DecodeError: expected number, received string",
+    "traces through both services: 40",
+  ],
+  "24-app.ts": [
+    "handled example:orders for order-1",
+    "paid: { paid: 6 }",
+    "refused: the handler rejected the message: there is no moon",
+    "ready: true subscribers: example:orders example:quotes example:payments",
+    "has stopped",
+  ],
+  "25-testing-an-app.ts": [
+    "handled: { total: 7 } { total: 700 }",
+    "dead: DecodeError",
+    "the app stopped when 2 of 3 messages were handled",
+  ],
 };
 
 let server: Server;

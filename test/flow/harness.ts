@@ -11,9 +11,10 @@ export class Ground {
   key!: string;
   #tests = 0;
 
-  constructor() {
+  /** @param args - Of the server's command line. */
+  constructor(args: readonly string[] = ["--hz", "100"]) {
     beforeAll(async () => {
-      this.server = await startServer({ args: ["--hz", "100"] });
+      this.server = await startServer({ args });
       this.watch = new Watch(this.server);
     });
     afterAll(async () => {

@@ -22,6 +22,9 @@ const ALL: readonly [WalrusError, string, boolean][] = [
   [new errors.RejectError("bad", { cause }), "REJECT", false],
   [new errors.SettledError("1-1", { cause }), "SETTLED", false],
   [new errors.LeaseLostError("s", "1-1", { cause }), "LEASE_LOST", false],
+  [new errors.UnhandledError("s", "1-1", { cause }), "UNHANDLED", false],
+  [new errors.RequestTimeoutError("s", 5, { cause }), "REQUEST_TIMEOUT", true],
+  [new errors.RequestFailedError("s", { name: "E", message: "no" }, { cause }), "REQUEST_FAILED", false],
 ];
 
 test("WalrusError – the list above is whole", () => {

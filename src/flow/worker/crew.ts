@@ -55,11 +55,14 @@ export class Crew<T> {
     return this.#calls.size;
   }
 
-  /** Whether nothing runs and nothing is set aside. */
+  /** Whether nothing runs and nothing is about to; what is set aside waits for the retry of another. */
   get isIdle(): boolean {
-    return (
-      this.#calls.size === 0 && this.#aside === 0 && this.#ready.length === 0 && this.#batch.length === 0
-    );
+    return this.#calls.size === 0 && this.#ready.length === 0 && this.#batch.length === 0;
+  }
+
+  /** Messages that wait behind others of their key. */
+  get aside(): number {
+    return this.#aside;
   }
 
   /** Start as many handlers as may run. */
@@ -95,17 +98,16 @@ export class Crew<T> {
   }
 
   /** Take back all that has not begun, `doubtful` ones too. */
-  takeBack(doubtful: Iterable<Task<T>>): Task<T>[] {
+  takeBack(doubtful: Iterable<Task<T>> = []): Task<T>[] {
     const turns = [...this.#ready.splice(0), ...doubtful];
-    for (const { chain } of turns) if (chain !== null) this.#chains.delete(chain.key);
     const tasks = [...turns, ...this.#batch.splice(0)];
     for (const [key, chain] of this.#chains) {
       tasks.push(...chain.waiting.splice(0));
       if (chain.retrying !== null) this.#chains.delete(key);
     }
+    for (const { chain } of turns) if (chain !== null) this.#chains.delete(chain.key);
     this.#aside = 0;
-    if (this.#batchTimer !== null) clearTimeout(this.#batchTimer);
-    this.#batchTimer = null;
+    this.#endWait();
     return tasks;
   }
 
@@ -113,8 +115,16 @@ export class Crew<T> {
   settled(task: Task<T>, waits: number | null): void {
     const { chain } = task;
     if (chain === null || (task.call !== null && this.#calls.has(task.call) && waits === null)) return;
-    if (waits === null) this.#advance(task);
+    const place = task.call === null ? chain.waiting.indexOf(task) : -1;
+    if (place >= 0) {
+      // Its turn had not come: nobody waits for it.
+      chain.waiting.splice(place, 1);
+      this.#aside--;
+      task.chain = null;
+    } else if (waits === null) this.#advance(task);
     else {
+      // Should its handler still run, the chain is no business of that call any more.
+      task.chain = null;
       chain.retrying = task.message.id;
       chain.until = performance.now() + waits + GRACE;
     }
@@ -171,7 +181,7 @@ export class Crew<T> {
       const isOpen = error === null && !isSettled(message);
       this.#host.finished(task, error);
       const isOver = isOpen || task.isGone || task.isSettled;
-      if (isOver && task.chain !== null && task.chain.retrying === null) this.#advance(task);
+      if (isOver && task.chain !== null) this.#advance(task);
       this.start();
     });
     task.call = call;
@@ -186,9 +196,9 @@ export class Crew<T> {
   }
 
   #advance(task: Task<T>): void {
-    const chain = task.chain!;
+    const { chain } = task;
     task.chain = null;
-    this.#next(chain);
+    if (chain !== null) this.#next(chain);
   }
 
   /** The next message of a chain has its turn. */
@@ -220,9 +230,15 @@ export class Crew<T> {
       }, Math.ceil(left));
       return false;
     }
+    this.#endWait();
     const tasks = this.#batch.splice(0).filter((task) => !task.isGone && this.#host.holds(task, now));
     if (tasks.length > 0) this.#callBatch(tasks);
     return true;
+  }
+
+  #endWait(): void {
+    if (this.#batchTimer !== null) clearTimeout(this.#batchTimer);
+    this.#batchTimer = null;
   }
 
   #callBatch(tasks: readonly Task<T>[]): void {
@@ -259,23 +275,34 @@ export class Crew<T> {
   }
 }
 
+/** What became of each message of a batch, where its handler is another's and says so: those without an error are done. */
+export class Verdicts extends Map<GroupMessage<unknown>, Error> {}
+
 /** What a batch handler's result says of each message: `null` where it is done. */
-function judgeOf<T>(
+export function judgeOf<T>(
   result: unknown,
   messages: readonly GroupMessage<T>[],
 ): (message: GroupMessage<T>) => Error | null {
   if (result === undefined || result === null) return () => null;
+  if (result instanceof Verdicts) return (message) => result.get(message) ?? null;
   if (typeof result !== "object" || !(Symbol.iterator in result)) {
     const rule = "nothing, or the messages or ids that are done";
     const error = new InvalidArgumentError("result of a batch handler", rule, result);
     return () => error;
   }
-  const done = new Set<unknown>(result as Iterable<unknown>);
+  let done: Set<unknown>;
+  try {
+    // The result may be a generator of the user's, and throw.
+    done = new Set<unknown>(result as Iterable<unknown>);
+  } catch (thrown) {
+    const error = errorOf(thrown);
+    return () => error;
+  }
   const known = new Set<unknown>(messages.flatMap((message) => [message, message.id]));
-  const stranger = [...done].find((one) => !known.has(one));
-  if (stranger !== undefined) {
+  const strangers = [...done].filter((one) => !known.has(one));
+  if (strangers.length > 0) {
     const rule = "of messages or ids of the batch";
-    const error = new InvalidArgumentError("result of a batch handler", rule, stranger);
+    const error = new InvalidArgumentError("result of a batch handler", rule, strangers[0]);
     return () => error;
   }
   return (message) => {

@@ -37,7 +37,8 @@ export class Call implements HandlerContext {
   #controller: AbortController | null = null;
   #aborted: { readonly reason: Error } | null = null;
   #timer: NodeJS.Timeout | null = null;
-  #isEnded = false;
+  /** Whether it has ended. */
+  isEnded = false;
 
   /** @param ending - Told how it ends. */
   constructor(ending: Ending) {
@@ -53,8 +54,15 @@ export class Call implements HandlerContext {
     return this.#controller.signal;
   }
 
-  /** Call the handler; one that returns no promise has ended when this returns. */
+  /**
+   * Call the handler; one that returns no promise has ended when this returns. Where it is aborted already the handler is
+   * not called: that is its end.
+   */
   run<I>(handler: (input: I, context: HandlerContext) => unknown, input: I, timeout: number | null): void {
+    if (this.#aborted !== null) {
+      this.#end(this.#aborted.reason, undefined);
+      return;
+    }
     let result: unknown;
     let isWaiting: boolean;
     try {
@@ -91,8 +99,8 @@ export class Call implements HandlerContext {
   }
 
   #end(error: Error | null, result: unknown): void {
-    if (this.#isEnded) return;
-    this.#isEnded = true;
+    if (this.isEnded) return;
+    this.isEnded = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#ending(error, result);
   }

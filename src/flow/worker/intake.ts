@@ -75,6 +75,7 @@ export class Intake<T> {
 
   /** Begin to read, as a consumer. */
   start(consumer: string): void {
+    if (this.#laneOf.size > 0) return;
     const { client, keys } = this.#host.reading;
     const now = performance.now();
     this.#alive = { last: now, before: now };

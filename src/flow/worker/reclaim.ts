@@ -103,9 +103,7 @@ export class Reclaiming<T> {
     const { keys } = this.#host;
     this.#turn = (this.#turn + 1) % keys.length;
     const counts = await Promise.all(keys.map((key, i) => this.#lookAt(key, i === this.#turn)));
-    await this.#host.looked().catch((error) => {
-      if (isPassing(error)) this.#host.lost(error);
-    });
+    await this.#host.looked().catch((error) => this.#failed(error));
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
@@ -114,22 +112,27 @@ export class Reclaiming<T> {
     try {
       await this.#renew(key);
       // After the renewal, so that nothing that is held here is ever due.
-      const room = this.#isOver ? 0 : this.#host.room();
-      if (room <= 0) return 0;
-      const { lease, maxDeliveries } = this.#host;
+      if (this.#isOver) return 0;
+      const { lease, maxDeliveries, keys } = this.#host;
+      // Asked without room, too: who asks rarely cannot tell a silent server from a silent worker.
+      const room = Math.max(0, Math.ceil(this.#host.room() / keys.length));
       const lastRoom = isItsTurn && ![...this.#host.held()].some(({ isLast }) => isLast) ? 1 : 0;
       const deliveries = this.#host.deliveriesOf(key);
       const sent = performance.now();
       const { taken, deleted } = await deliveries.takeDue(lease, room, maxDeliveries, lastRoom);
-      this.hasMore ||= taken.length >= room;
+      this.hasMore ||= room > 0 && taken.length >= room;
       if (taken.length + deleted.length > 0) await this.#host.take(key, taken, deleted, sent);
       return taken.length;
     } catch (error) {
-      // A missing group is met, and made again, by the reads.
-      if (isPassing(error)) this.#host.lost(error);
-      else if (!(error instanceof NoSuchGroupError)) this.#host.fail(error);
+      this.#failed(error);
       return 0;
     }
+  }
+
+  /** A missing group is met, and made again, by the reads. */
+  #failed(error: unknown): void {
+    if (isPassing(error)) this.#host.lost(error);
+    else if (!(error instanceof NoSuchGroupError)) this.#host.fail(error);
   }
 
   async #renew(key: string): Promise<void> {

@@ -1,11 +1,12 @@
+import { setMaxListeners } from "node:events";
 import { Deliveries, type Taken } from "../../containers/deliveries.ts";
 import type { Reading } from "../../containers/read.ts";
 import { ClosedError, DecodeError, LeaseLostError } from "../../ground/errors.ts";
 import type { Events } from "../../ground/events.ts";
 import { type Delivery, type GroupMessage, isSettled, markSettled } from "../../wire/message.ts";
 import { createGroup } from "../create-group.ts";
-import { REDRIVE_GROUP } from "../dead-letter.ts";
 import { aborted, isPassing, pause, within } from "../pause.ts";
+import { Changes } from "./changes.ts";
 import type { Counters } from "./counters.ts";
 import { Crew } from "./crew.ts";
 import type { BatchHandler, Handler } from "./handler.ts";
@@ -14,7 +15,7 @@ import { ConsumerName } from "./name.ts";
 import type { WorkerEvent, WorkerSettings } from "./options.ts";
 import { Reclaiming } from "./reclaim.ts";
 import { isExhausted } from "./retry.ts";
-import { Settling } from "./settle.ts";
+import { deliveryOf, isForOthers, Settling } from "./settle.ts";
 import { Task } from "./task.ts";
 
 /** What a session needs of its worker. */
@@ -30,6 +31,7 @@ export interface SessionHost<T> {
 const LONG_GONE = 60_000;
 /** What a stopping worker's last words to the server may take, in milliseconds. */
 const MOMENT = 1000;
+
 /** What is known of entries that were taken up: delivery counts, and ids whose worker went silent. */
 interface Origins {
   readonly counts: ReadonlyMap<string, number>;
@@ -61,11 +63,12 @@ export class Session<T> {
   #isPaused = false;
   #isDisconnected = false;
   #failure: { readonly error: unknown } | null = null;
-  readonly #waiting = new Set<() => void>();
+  readonly #changes = new Changes();
 
   /** @param isOnce - End when there is nothing left to do. */
   constructor(host: SessionHost<T>, isOnce: boolean) {
     const { reading, settings, counters, events } = host;
+    setMaxListeners(0, this.#closing.signal, this.#over.signal);
     this.#host = host;
     this.#isOnce = isOnce;
     const { client, group, keys } = reading;
@@ -82,6 +85,7 @@ export class Session<T> {
     this.#settling = new Settling<T>({
       ...shared,
       settled: (message, waits) => this.#settled(message, waits),
+      reopened: (message) => this.#reopened(message),
     });
     this.#crew = new Crew<T>({
       ...shared,
@@ -122,16 +126,15 @@ export class Session<T> {
     let looking: Promise<void> = Promise.resolve();
     try {
       await Promise.race([this.#start(), aborted(this.#closing.signal)]);
-      looking = this.#reclaiming.run();
-      if (this.#isReady && !this.#isPaused) this.#intake.start(this.#name.current);
+      if (this.#isReady) looking = this.#reclaiming.run();
+      await Promise.race([this.#read(), aborted(this.#closing.signal)]);
       if (this.#isOnce) await this.#exhausted();
       else await aborted(this.#closing.signal);
     } catch (error) {
       this.#failure ??= { error };
     }
     this.#closing.abort();
-    await this.#finish();
-    await within(MOMENT, looking);
+    await this.#finish(looking);
     this.#over.abort();
     if (this.#failure !== null) throw this.#failure.error;
   }
@@ -139,7 +142,7 @@ export class Session<T> {
   /** Begin to stop. */
   stop(): void {
     this.#closing.abort();
-    this.#check();
+    this.#changes.tell();
   }
 
   /** Read and begin nothing; what has not begun is given back. Resolves when it is. */
@@ -153,8 +156,15 @@ export class Session<T> {
   resume(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    if (this.#isReady && !this.#closing.signal.aborted) this.#intake.start(this.#name.current);
+    void this.#read();
     this.#crew.start();
+  }
+
+  /** Begin to read, unless it does; where order matters, what was given back comes before what is new. */
+  async #read(): Promise<void> {
+    const isWanted = (): boolean => this.#isReady && !this.#isPaused && !this.#closing.signal.aborted;
+    if (this.#host.settings.orderBy !== null) while (isWanted() && (await this.#reclaiming.look()) > 0);
+    if (isWanted()) this.#intake.start(this.#name.current);
   }
 
   /** Claim a name, see that the group is there, and take up what an earlier life of this consumer has left. */
@@ -163,15 +173,13 @@ export class Session<T> {
     const { signal } = this.#closing;
     const { client, keys } = reading;
     const group = reading.group!;
-    // Well below what a lease has left when it is renewed.
-    const silence = Math.max(LEAST_SILENCE, Math.min(settings.lease / 3, SILENCE));
     for (let failures = 0; !signal.aborted; failures++) {
       try {
         await this.#name.claim();
         const starts = new Map(keys.map((key) => [key, settings.from ?? group.startOf(key)]));
         await createGroup(client, group.name, starts, signal);
         for (const key of keys) {
-          const deliveries = new Deliveries(client, key, group.name, this.#name.current, silence);
+          const deliveries = new Deliveries(client, key, group.name, this.#name.current, settings.lease);
           if (!this.#name.isOwn) await deliveries.orphan();
           await deliveries.removeIdle(this.#name.prefix, Math.max(settings.lease, LONG_GONE));
           this.#deliveries.set(key, deliveries);
@@ -189,7 +197,7 @@ export class Session<T> {
   }
 
   /** Stop reading, give back what has not begun, wait for what has, and leave. */
-  async #finish(): Promise<void> {
+  async #finish(looking: Promise<void>): Promise<void> {
     const { drain } = this.#host.settings;
     const until = performance.now() + drain;
     const left = (): number => Math.max(0, until - performance.now());
@@ -201,14 +209,13 @@ export class Session<T> {
     // What heeds its signal ends now; its settlement, and what the server still owes, get a moment.
     await within(MOMENT, this.#done());
     this.#reclaiming.stop();
-    await within(MOMENT, Promise.allSettled([given, this.#name.drop(), this.#leave()]));
+    await within(MOMENT, Promise.allSettled([given, this.#name.drop(), this.#leave(), looking]));
   }
 
   /** Remove a consumer that nobody will ever read as again. */
   async #leave(): Promise<void> {
     if (!this.#name.isOwn) return;
-    const all = [...this.#deliveries.values()];
-    await Promise.all(all.map((deliveries) => deliveries.removeIdle(this.#name.current, 0)));
+    for (const deliveries of this.#deliveries.values()) await deliveries.removeIdle(this.#name.current, 0);
   }
 
   /** Give back all that has not begun: it is due at once, and this delivery does not count. */
@@ -229,7 +236,7 @@ export class Session<T> {
         for (const message of messages) this.#held.delete(message);
       }),
     );
-    this.#check();
+    this.#changes.tell();
   }
 
   #room(): number {
@@ -260,15 +267,10 @@ export class Session<T> {
   async #changed(): Promise<void> {
     if (this.#isPaused || this.#closing.signal.aborted) await this.#giveBack();
     this.#crew.start();
-    this.#check();
+    this.#changes.tell();
   }
 
-  async #takeUp(
-    key: string,
-    taken: readonly Taken[],
-    deleted: readonly string[],
-    since: number,
-  ): Promise<void> {
+  async #takeUp(key: string, taken: readonly Taken[], deleted: readonly string[], since: number) {
     const { reading, events, counters } = this.#host;
     counters.reclaimed += taken.length;
     const ids = taken.map(({ id }) => id);
@@ -282,20 +284,17 @@ export class Session<T> {
   }
 
   /** Tasks for messages; without those that do not decode, are for others, or whose deliveries are over. */
-  #admit(
-    items: readonly (GroupMessage<T> | DecodeError)[],
-    since: number,
-    origins?: Origins,
-  ): Task<T>[] {
+  #admit(items: readonly (GroupMessage<T> | DecodeError)[], since: number, origins?: Origins): Task<T>[] {
     const tasks: Task<T>[] = [];
-    const { retry } = this.#host.settings;
+    const { retry, lease } = this.#host.settings;
     this.#host.counters.in.add(items.length);
+    if (performance.now() - since >= lease / 3) this.#reclaiming.wake();
     for (const item of items) {
       if (item instanceof DecodeError) {
         this.#refusals++;
         this.#settling.refuse(item, origins?.counts.get(item.id) ?? 1).finally(() => {
           this.#refusals--;
-          this.#check();
+          this.#changes.tell();
         });
         continue;
       }
@@ -320,7 +319,7 @@ export class Session<T> {
       markSettled(message);
       this.#settling.ack(message);
     }
-    this.#check();
+    this.#changes.tell();
   }
 
   #settled(message: GroupMessage<T>, waits: number | null): void {
@@ -331,7 +330,13 @@ export class Session<T> {
     if (task.isLast) this.#reclaiming.wake();
     this.#crew.settled(task, waits);
     if (waits !== null) this.#reclaiming.expect(waits);
-    this.#check();
+    this.#changes.tell();
+  }
+
+  /** A verb failed: where the handler has ended, nobody settles the message any more, and its lease is to run out. */
+  #reopened(message: GroupMessage<T>): void {
+    const isOver = this.#host.settings.ack !== "manual" && this.#held.get(message)?.call?.isEnded;
+    if (isOver) this.#settled(message, null);
   }
 
   /** An entry is not ours any more. */
@@ -342,25 +347,18 @@ export class Session<T> {
     this.#doubtful.delete(task);
     this.#crew.settled(task, null);
     if (!isGone) task.call?.abort(new LeaseLostError(message.stream, message.id));
-    this.#check();
+    this.#changes.tell();
   }
 
   #deliveryOf(deliveries: Deliveries): Delivery {
     const settling = this.#settling as unknown as Settling<unknown>;
-    return {
-      group: this.#host.reading.group!.name,
-      consumer: this.#name.current,
-      ack: (message) => settling.ack(message),
-      retry: (message, delay) => settling.retry(message, delay),
-      reject: (message, reason) => settling.reject(message, reason),
-      extend: async (message) => {
-        const sent = performance.now();
-        const { lost, gone } = await deliveries.renew([message]);
-        const task = this.#held.get(message as GroupMessage<T>);
-        if (task !== undefined) task.since = sent;
-        return lost.length + gone.length === 0;
-      },
-    };
+    return deliveryOf(this.#host.reading.group!.name, this.#name.current, settling, async (message) => {
+      const sent = performance.now();
+      const { lost, gone } = await deliveries.renew([message]);
+      const task = this.#held.get(message as GroupMessage<T>);
+      if (task !== undefined) task.since = sent;
+      return lost.length + gone.length === 0;
+    });
   }
 
   #lost(error: Error): void {
@@ -383,38 +381,20 @@ export class Session<T> {
 
   /** Whether nothing runs, is held or is on its way to the server. */
   get #isDone(): boolean {
-    const isSettled = this.#host.settings.ack === "manual" || this.#held.size === 0;
+    const isSettled = this.#host.settings.ack === "manual" || this.#held.size === this.#crew.aside;
     return this.#crew.isIdle && isSettled && this.#refusals === 0 && this.#urgent.length === 0;
   }
 
   #done(): Promise<void> {
-    return this.#until(() => this.#isDone);
+    return this.#changes.until(() => this.#isDone);
   }
 
   /** For a run that ends by itself: nothing to read, to handle, or to take up. */
   async #exhausted(): Promise<void> {
     const isQuiet = (): boolean => this.#intake.isDry && this.#isDone;
     while (!this.#closing.signal.aborted) {
-      await this.#until(() => this.#closing.signal.aborted || isQuiet());
+      await this.#changes.until(() => this.#closing.signal.aborted || isQuiet());
       if ((await this.#reclaiming.look()) === 0 && isQuiet()) return;
     }
   }
-
-  /** Until something holds that {@link Session.#check} is to look for. */
-  async #until(holds: () => boolean): Promise<void> {
-    while (!holds()) await new Promise<void>((resolve) => this.#waiting.add(resolve));
-  }
-
-  /** Something has changed: who waits may look again. */
-  #check(): void {
-    if (this.#waiting.size === 0) return;
-    for (const look of this.#waiting) look();
-    this.#waiting.clear();
-  }
-}
-
-/** Whether a redriven entry is for another group of its stream: this one has handled it. */
-function isForOthers({ headers, group }: GroupMessage<unknown>): boolean {
-  const only = headers[REDRIVE_GROUP];
-  return only !== undefined && only !== group;
 }

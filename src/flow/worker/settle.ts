@@ -2,8 +2,9 @@ import { deadLetterKey } from "../../containers/beside.ts";
 import { type Deliveries, errorOf, waitOf } from "../../containers/deliveries.ts";
 import { assertName } from "../../ground/assert.ts";
 import { toMilliseconds } from "../../ground/duration.ts";
-import { type DecodeError, NoSuchGroupError, RejectError, RetryError } from "../../ground/errors.ts";
-import { type GroupMessage, isSettled, markSettled } from "../../wire/message.ts";
+import { DecodeError, NoSuchGroupError, RejectError, RetryError } from "../../ground/errors.ts";
+import { type Delivery, type GroupMessage, isSettled, markSettled } from "../../wire/message.ts";
+import { REDRIVE_GROUP } from "../dead-letter.ts";
 import { isPassing, pause } from "../pause.ts";
 import type { Counters } from "./counters.ts";
 import type { DeadEntry, WorkerEvent, WorkerSettings } from "./options.ts";
@@ -22,6 +23,8 @@ export interface SettleHost<T> {
   lost(error: Error): void;
   /** The server knows what became of a message, or it is given up; `isWaiting` where it comes back after `delay` ms. */
   settled(message: GroupMessage<T>, waits: number | null): void;
+  /** A verb of a message could not be carried out. */
+  reopened(message: GroupMessage<T>): void;
 }
 
 /** Acknowledgements that go out together. */
@@ -113,9 +116,12 @@ export class Settling<T> {
   }
 
   /** Milliseconds until a failed message comes back; `null` where it does not. */
-  #delayAfter({ deliveries }: DeadEntry, error: Error): number | null {
+  #delayAfter(entry: DeadEntry, error: Error): number | null {
     const { retry, lease } = this.#host.settings;
+    const { deliveries } = entry;
     if (error instanceof RejectError || deliveries >= retry.maxDeliveries) return null;
+    // It reads no better the next time; a DecodeError of another entry is the handler's own affair.
+    if (error instanceof DecodeError && error.id === entry.id && error.stream === entry.stream) return null;
     try {
       const own = error instanceof RetryError ? error.delay : null;
       const delay = own === null ? retry.next(deliveries, error) : toMilliseconds("delay", own);
@@ -212,6 +218,7 @@ export class Settling<T> {
       return await done;
     } catch (error) {
       markSettled(message, false);
+      this.#host.reopened(message);
       throw error;
     }
   }
@@ -249,4 +256,27 @@ export class Settling<T> {
     this.#host.emit(() => ({ type: "unsettled", stream, id, deliveries, error }));
     return error;
   }
+}
+
+/** The verbs of messages that a worker hands out. */
+export function deliveryOf(
+  group: string,
+  consumer: string,
+  settling: Settling<unknown>,
+  extend: Delivery["extend"],
+): Delivery {
+  return {
+    group,
+    consumer,
+    ack: (message) => settling.ack(message),
+    retry: (message, delay) => settling.retry(message, delay),
+    reject: (message, reason) => settling.reject(message, reason),
+    extend,
+  };
+}
+
+/** Whether a redriven entry is for another group of its stream: this one has handled it. */
+export function isForOthers({ headers, group }: GroupMessage<unknown>): boolean {
+  const only = headers[REDRIVE_GROUP];
+  return only !== undefined && only !== group;
 }

@@ -16,6 +16,19 @@ import {
   workerSettings,
 } from "./options.ts";
 import { Session } from "./session.ts";
+import { stopOn } from "./stop-on.ts";
+
+export type { WorkerMetrics } from "./counters.ts";
+export type { BatchHandler, BatchResult, Handler, HandlerContext } from "./handler.ts";
+export type {
+  AckPolicy,
+  BatchOptions,
+  DeadEntry,
+  DeadLetterFunction,
+  WorkerEvent,
+  WorkerOptions,
+} from "./options.ts";
+export type { RetryFunction, RetryOptions } from "./retry.ts";
 
 /** What {@link Worker.allMetrics} gives of one worker. */
 export interface NamedWorkerMetrics extends WorkerMetrics {
@@ -80,10 +93,20 @@ export class Worker<T> {
   /** What the living workers of this process count; those that are stopped or forgotten are not among them. */
   static allMetrics(): NamedWorkerMetrics[] {
     return Worker.#roll.all().map((worker) => ({
-      group: worker.#reading.group!.name,
-      streams: worker.#reading.keys,
+      group: worker.group,
+      streams: worker.streams,
       ...worker.metrics(),
     }));
+  }
+
+  /** Name of its group. */
+  get group(): string {
+    return this.#reading.group!.name;
+  }
+
+  /** Keys of the streams it reads, without `keyPrefix`. */
+  get streams(): readonly string[] {
+    return this.#reading.keys;
   }
 
   /** Whether it runs, paused or not. */
@@ -101,7 +124,9 @@ export class Worker<T> {
    * @throws ClosedError where it was stopped before, or its database is closed; what the server refuses for good.
    */
   run(): Promise<void> {
-    this.#running ??= this.#work(false).then(() => {});
+    this.#running ??= this.#work(false).finally(() => {
+      this.#running = null;
+    });
     return this.#running;
   }
 
@@ -113,15 +138,13 @@ export class Worker<T> {
    * stays away.
    */
   async runOnce(): Promise<number> {
-    if (this.#running !== null)
+    if (this.#running !== null && !this.#isStopped)
       throw new InvalidArgumentError("runOnce", "called while it does not run", "running");
     const before = this.#counters.in.count;
-    this.#running = this.#work(true);
-    try {
-      await this.#running;
-    } finally {
-      if (!this.#isStopped) this.#running = null;
-    }
+    this.#running = this.#work(true).finally(() => {
+      this.#running = null;
+    });
+    await this.#running;
     return this.#counters.in.count - before;
   }
 
@@ -172,7 +195,8 @@ export class Worker<T> {
 
   async #work(isOnce: boolean): Promise<void> {
     if (this.#isStopped) throw new ClosedError("the worker is stopped");
-    const { signal, stopOn } = this.#settings;
+    // Many workers may share a signal, and many listeners on one make Node.js warn.
+    const signal = this.#settings.signal && AbortSignal.any([this.#settings.signal]);
     const session = new Session<T>(
       {
         ...{ reading: this.#reading, settings: this.#settings, handler: this.#handler },
@@ -185,13 +209,13 @@ export class Worker<T> {
     Worker.#roll.add(this as never);
     const onStop = (): void => void this.stop();
     signal?.addEventListener("abort", onStop, { once: true });
-    for (const name of stopOn) process.on(name, onStop);
+    const listenNoMore = stopOn(this.#settings.stopOn, onStop);
     try {
       if (signal?.aborted) onStop();
       await session.run();
     } finally {
       signal?.removeEventListener("abort", onStop);
-      for (const name of stopOn) process.off(name, onStop);
+      listenNoMore();
       this.#session = null;
       Worker.#roll.remove(this as never);
     }

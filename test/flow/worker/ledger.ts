@@ -1,0 +1,123 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { GroupMessage, HandlerContext } from "../../../src/index.ts";
+
+type Text = Record<string, string>;
+type TextMessage = GroupMessage<Text>;
+
+/** One run of a handler. */
+export interface Run {
+  readonly worker: string;
+  /** Stream and id. */
+  readonly entry: string;
+  readonly n: string;
+  readonly deliveries: number;
+  /** When it began and ended, in nanoseconds of a clock that all processes share; `null` where it never ended. */
+  readonly from: bigint;
+  to: bigint | null;
+}
+
+/**
+ * When which worker began and ended to handle which entry: a file that several processes write, a line at a time.
+ *
+ * Written synchronously, so that what a worker has begun is there whatever kills it next.
+ */
+export class Ledger {
+  readonly file: string;
+  readonly #directory: string | null;
+
+  /** @param file - One that another process has made. */
+  constructor(file?: string) {
+    this.#directory = file === undefined ? mkdtempSync(join(tmpdir(), "walrus-ledger-")) : null;
+    this.file = file ?? join(this.#directory!, "ledger");
+    if (file === undefined) writeFileSync(this.file, "");
+  }
+
+  /** A handler that is recorded. */
+  handler(
+    worker: string,
+    act: (message: TextMessage, context: HandlerContext) => unknown = () => {},
+  ): (message: TextMessage, context: HandlerContext) => unknown {
+    return (message, context) => {
+      this.#write("begin", worker, message);
+      let result: unknown;
+      try {
+        result = act(message, context);
+      } catch (error) {
+        this.#write("end", worker, message);
+        throw error;
+      }
+      if (!(result instanceof Promise)) {
+        this.#write("end", worker, message);
+        return result;
+      }
+      return result.finally(() => this.#write("end", worker, message));
+    };
+  }
+
+  /** A worker's process was killed: what it had begun has ended. */
+  died(worker: string): void {
+    this.#line("died", worker);
+  }
+
+  /** All runs, in the order in which they began. */
+  runs(): Run[] {
+    const runs: Run[] = [];
+    const open = new Map<string, Run[]>();
+    for (const line of readFileSync(this.file, "utf8").split("\n")) {
+      if (line === "") continue;
+      const [time, what, worker, entry, deliveries, n] = JSON.parse(line) as [
+        string,
+        string,
+        string,
+        string,
+        number,
+        string,
+      ];
+      const at = BigInt(time);
+      const name = `${worker} ${entry}`;
+      if (what === "begin") {
+        const run: Run = { worker, entry, n, deliveries: Number(deliveries), from: at, to: null };
+        runs.push(run);
+        open.set(name, [...(open.get(name) ?? []), run]);
+      } else if (what === "end") open.get(name)!.shift()!.to = at;
+      else for (const run of runs) if (run.worker === worker) run.to ??= at;
+    }
+    return runs;
+  }
+
+  /** Runs of an entry that began before another of the same entry had ended. */
+  overlaps(): string[] {
+    const last = new Map<string, Run>();
+    const found: string[] = [];
+    for (const run of this.runs()) {
+      const before = last.get(run.entry);
+      if (before !== undefined && (before.to === null || before.to > run.from))
+        found.push(
+          `${run.n}: by ${before.worker} (${before.deliveries}) and ${run.worker} (${run.deliveries})`,
+        );
+      last.set(run.entry, run);
+    }
+    return found;
+  }
+
+  /** How often each number was begun. */
+  counts(): Map<string, number> {
+    const counts = new Map<string, number>();
+    for (const { n } of this.runs()) counts.set(n, (counts.get(n) ?? 0) + 1);
+    return counts;
+  }
+
+  #write(what: string, worker: string, { stream, id, deliveries, data }: TextMessage): void {
+    this.#line(what, worker, `${stream} ${id}`, deliveries, data.n);
+  }
+
+  #line(...words: unknown[]): void {
+    appendFileSync(this.file, `${JSON.stringify([String(process.hrtime.bigint()), ...words])}\n`);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#directory !== null) rmSync(this.#directory, { recursive: true });
+  }
+}
