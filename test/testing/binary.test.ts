@@ -86,6 +86,6 @@ test.each([{}, { cluster: true }, { sentinel: true }])(
       /apt-get install redis-server[\s\S]*REDIS_SERVER[\s\S]*testcontainers/,
     );
     await expect(failing).rejects.toThrow("Could not find a working container runtime strategy");
-    expect(performance.now() - started).toBeLessThan(5000);
+    expect(performance.now() - started).toBeLessThan(20_000);
   },
 );

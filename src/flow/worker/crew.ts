@@ -17,8 +17,8 @@ export interface CrewHost<T> {
   holds(task: Task<T>, now: number): boolean;
   /** Whether more may come soon: a batch then waits to be full. */
   isReading(): boolean;
-  /** Acknowledge a message before its handler is called. */
-  acknowledge(message: GroupMessage<T>): Promise<void>;
+  /** Acknowledge a message before its handler is called; gives the error with which the server refuses. */
+  acknowledge(message: GroupMessage<T>): Promise<Error | null>;
   /** A handler has ended, with an error where that is not `null`. */
   finished(task: Task<T>, error: Error | null): void;
 }
@@ -189,9 +189,10 @@ export class Crew<T> {
     if (settings.ack !== "first") call.run(this.#host.handler as Handler<T>, message, settings.timeout);
     else {
       markSettled(message);
-      this.#host
-        .acknowledge(message)
-        .then(() => call.run(this.#host.handler as Handler<T>, message, settings.timeout));
+      this.#host.acknowledge(message).then((refusal) => {
+        if (refusal !== null) call.abort(refusal);
+        call.run(this.#host.handler as Handler<T>, message, settings.timeout);
+      });
     }
   }
 
@@ -256,9 +257,11 @@ export class Crew<T> {
     if (settings.ack !== "first") call.run(this.#host.handler as BatchHandler<T>, messages, settings.timeout);
     else {
       for (const message of messages) markSettled(message);
-      Promise.all(messages.map((message) => this.#host.acknowledge(message))).then(() =>
-        call.run(this.#host.handler as BatchHandler<T>, messages, settings.timeout),
-      );
+      Promise.all(messages.map((message) => this.#host.acknowledge(message))).then((refusals) => {
+        const refusal = refusals.find((one) => one !== null);
+        if (refusal) call.abort(refusal);
+        call.run(this.#host.handler as BatchHandler<T>, messages, settings.timeout);
+      });
     }
   }
 

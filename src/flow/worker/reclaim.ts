@@ -184,3 +184,17 @@ export class Reclaiming<T> {
     }
   }
 }
+
+/** What is known of entries that were taken up: delivery counts, and ids whose worker went silent. */
+export interface Origins {
+  readonly counts: ReadonlyMap<string, number>;
+  readonly abandoned: ReadonlySet<string>;
+}
+
+/** What is known of entries that were taken up. */
+export function originsOf(taken: readonly Taken[]): Origins {
+  return {
+    counts: new Map(taken.map(({ id, deliveries }) => [id, deliveries])),
+    abandoned: new Set(taken.flatMap(({ id, isAbandoned }) => (isAbandoned ? [id] : []))),
+  };
+}

@@ -13,7 +13,7 @@ import type { BatchHandler, Handler } from "./handler.ts";
 import { Intake } from "./intake.ts";
 import { ConsumerName } from "./name.ts";
 import type { WorkerEvent, WorkerSettings } from "./options.ts";
-import { Reclaiming } from "./reclaim.ts";
+import { type Origins, originsOf, Reclaiming } from "./reclaim.ts";
 import { isExhausted } from "./retry.ts";
 import { deliveryOf, isForOthers, Settling } from "./settle.ts";
 import { Task } from "./task.ts";
@@ -31,12 +31,6 @@ export interface SessionHost<T> {
 const LONG_GONE = 60_000;
 /** What a stopping worker's last words to the server may take, in milliseconds. */
 const MOMENT = 1000;
-
-/** What is known of entries that were taken up: delivery counts, and ids whose worker went silent. */
-interface Origins {
-  readonly counts: ReadonlyMap<string, number>;
-  readonly abandoned: ReadonlySet<string>;
-}
 
 /** One run of a worker: from taking up what was left to giving back what has not begun. */
 export class Session<T> {
@@ -61,6 +55,7 @@ export class Session<T> {
   readonly #over = new AbortController();
   #isReady = false;
   #isPaused = false;
+  #isBreakingOff = false;
   #isDisconnected = false;
   #failure: { readonly error: unknown } | null = null;
   readonly #changes = new Changes();
@@ -201,21 +196,23 @@ export class Session<T> {
     const { drain } = this.#host.settings;
     const until = performance.now() + drain;
     const left = (): number => Math.max(0, until - performance.now());
+    const done = (): Promise<void> => this.#changes.until(() => this.#isDone);
     await within(drain, this.#intake.stop());
     const given = this.#giveBack();
     await within(left(), given);
-    await within(left(), this.#done());
+    await within(left(), done());
+    this.#isBreakingOff = true;
     this.#crew.abort(new ClosedError("the worker stops, and the time to drain is over"));
     // What heeds its signal ends now; its settlement, and what the server still owes, get a moment.
-    await within(MOMENT, this.#done());
+    await within(MOMENT, done());
     this.#reclaiming.stop();
     await within(MOMENT, Promise.allSettled([given, this.#name.drop(), this.#leave(), looking]));
   }
 
   /** Remove a consumer that nobody will ever read as again. */
   async #leave(): Promise<void> {
-    if (!this.#name.isOwn) return;
-    for (const deliveries of this.#deliveries.values()) await deliveries.removeIdle(this.#name.current, 0);
+    const all = this.#name.isOwn ? this.#deliveries.values() : [];
+    for (const deliveries of all) await deliveries.removeIdle(this.#name.current, 0);
   }
 
   /** Give back all that has not begun: it is due at once, and this delivery does not count. */
@@ -226,14 +223,18 @@ export class Session<T> {
       ...this.#intake.takeBack(),
     ].filter(({ isGone }) => !isGone);
     this.#doubtful.clear();
+    await this.#release(tasks.map(({ message }) => message));
+  }
+
+  async #release(messages: readonly GroupMessage<T>[]): Promise<void> {
     await Promise.all(
       [...this.#deliveries].map(async ([key, deliveries]) => {
-        const messages = tasks.flatMap(({ message }) => (message.stream === key ? [message] : []));
-        if (messages.length === 0) return;
+        const own = messages.filter(({ stream }) => stream === key);
+        if (own.length === 0) return;
         // Where it fails, they come back when their lease is over.
-        const moved = await deliveries.wait(messages, 0, false).catch(() => []);
+        const moved = await deliveries.wait(own, 0, false).catch(() => []);
         this.#host.counters.released += moved.length;
-        for (const message of messages) this.#held.delete(message);
+        for (const message of own) this.#held.delete(message);
       }),
     );
     this.#changes.tell();
@@ -275,11 +276,10 @@ export class Session<T> {
     counters.reclaimed += taken.length;
     const ids = taken.map(({ id }) => id);
     events.emit(() => ({ type: "reclaimed", stream: key, ids, deleted }));
-    const counts = new Map(taken.map(({ id, deliveries }) => [id, deliveries]));
-    const abandoned = new Set(taken.flatMap(({ id, isAbandoned }) => (isAbandoned ? [id] : [])));
-    const list = reading.list(key, this.#delivery.get(key)!, counts);
+    const origins = originsOf(taken);
+    const list = reading.list(key, this.#delivery.get(key)!, origins.counts);
     for (const { id, fields } of taken) list.fields(id, fields);
-    this.#urgent.push(...this.#admit(await list.outcomes(), since, { counts, abandoned }));
+    this.#urgent.push(...this.#admit(await list.outcomes(), since, origins));
     await this.#changed();
   }
 
@@ -314,7 +314,11 @@ export class Session<T> {
 
   #finished(task: Task<T>, error: Error | null): void {
     const { message } = task;
-    if (error !== null) this.#settling.fail(message, error);
+    // Broken off because the worker stops, it has not failed: that delivery does not count.
+    if (error !== null && this.#isBreakingOff && !isSettled(message)) {
+      markSettled(message);
+      this.#release([message]);
+    } else if (error !== null) this.#settling.fail(message, error);
     else if (!isSettled(message) && this.#host.settings.ack !== "manual") {
       markSettled(message);
       this.#settling.ack(message);
@@ -363,15 +367,13 @@ export class Session<T> {
 
   #lost(error: Error): void {
     this.#host.counters.lastError = error;
-    if (this.#isDisconnected) return;
+    if (!this.#isDisconnected) this.#host.events.emit(() => ({ type: "disconnected", error }));
     this.#isDisconnected = true;
-    this.#host.events.emit(() => ({ type: "disconnected", error }));
   }
 
   #connected(): void {
-    if (!this.#isDisconnected) return;
+    if (this.#isDisconnected) this.#host.events.emit(() => ({ type: "reconnected" }));
     this.#isDisconnected = false;
-    this.#host.events.emit(() => ({ type: "reconnected" }));
   }
 
   #fail(error: unknown): void {
@@ -383,10 +385,6 @@ export class Session<T> {
   get #isDone(): boolean {
     const isSettled = this.#host.settings.ack === "manual" || this.#held.size === this.#crew.aside;
     return this.#crew.isIdle && isSettled && this.#refusals === 0 && this.#urgent.length === 0;
-  }
-
-  #done(): Promise<void> {
-    return this.#changes.until(() => this.#isDone);
   }
 
   /** For a run that ends by itself: nothing to read, to handle, or to take up. */

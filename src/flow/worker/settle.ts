@@ -27,10 +27,10 @@ export interface SettleHost<T> {
   reopened(message: GroupMessage<T>): void;
 }
 
-/** Acknowledgements that go out together. */
+/** Acknowledgements of one stream that go out together. */
 interface AckBatch<T> {
-  readonly byKey: Map<string, GroupMessage<T>[]>;
-  readonly sent: Promise<void>;
+  readonly messages: GroupMessage<T>[];
+  readonly sent: Promise<Error | null>;
 }
 
 /**
@@ -41,7 +41,7 @@ interface AckBatch<T> {
  */
 export class Settling<T> {
   readonly #host: SettleHost<T>;
-  #acks: AckBatch<T> | null = null;
+  readonly #acks = new Map<string, AckBatch<T>>();
 
   /** Nothing is sent before a message is settled. */
   constructor(host: SettleHost<T>) {
@@ -50,15 +50,16 @@ export class Settling<T> {
 
   /**
    * Acknowledge a message: one `XACK` for each stream and turn of the event loop, by `setImmediate` (see
-   * `docs/decisions`). Resolves when the server has it, or it is given up.
+   * `docs/decisions`). Resolves when the server has it, or with the error for which it is given up.
    */
-  ack(message: GroupMessage<T>): Promise<void> {
-    this.#acks ??= this.#batch();
-    const { byKey, sent } = this.#acks;
-    const messages = byKey.get(message.stream);
-    if (messages) messages.push(message);
-    else byKey.set(message.stream, [message]);
-    return sent;
+  ack(message: GroupMessage<T>): Promise<Error | null> {
+    let batch = this.#acks.get(message.stream);
+    if (batch === undefined) {
+      batch = this.#batch(message.stream);
+      this.#acks.set(message.stream, batch);
+    }
+    batch.messages.push(message);
+    return batch.sent;
   }
 
   /** The delivery of a message has failed: have it retried, or bury it. */
@@ -223,28 +224,30 @@ export class Settling<T> {
     }
   }
 
-  #batch(): AckBatch<T> {
-    const byKey: AckBatch<T>["byKey"] = new Map();
-    const sent = new Promise<void>((resolve) => {
+  #batch(key: string): AckBatch<T> {
+    const messages: GroupMessage<T>[] = [];
+    const sent = new Promise<Error | null>((resolve) => {
       setImmediate(() => {
-        this.#acks = null;
-        Promise.all([...byKey].map(([key, messages]) => this.#send(key, messages))).then(() => resolve());
+        this.#acks.delete(key);
+        this.#send(key, messages).then(resolve);
       });
     });
-    return { byKey, sent };
+    return { messages, sent };
   }
 
-  /** Acknowledge, until the server has it. */
-  async #send(key: string, messages: readonly GroupMessage<T>[]): Promise<void> {
-    const { counters } = this.#host;
+  /** Acknowledge, until the server has it; what it refuses for good comes back when the lease is over. */
+  async #send(key: string, messages: readonly GroupMessage<T>[]): Promise<Error | null> {
+    const { counters, over } = this.#host;
     const ids = messages.map(({ id }) => id);
+    let refusal: Error | null = null;
     try {
       await this.#persist(messages[0]!, 0, () => this.#host.deliveriesOf(key).ackNow(ids));
-      if (!this.#host.over.aborted) counters.out.add(messages.length);
-    } catch {
-      // Told already; the entries come back when the lease is over.
+      if (!over.aborted) counters.out.add(messages.length);
+    } catch (error) {
+      refusal = errorOf(error);
     }
     for (const message of messages) this.#host.settled(message, null);
+    return refusal;
   }
 
   #failed({ stream, id, deliveries }: DeadEntry, error: Error, retryIn: number | null): void {
@@ -268,7 +271,10 @@ export function deliveryOf(
   return {
     group,
     consumer,
-    ack: (message) => settling.ack(message),
+    async ack(message) {
+      const refusal = await settling.ack(message);
+      if (refusal !== null) throw refusal;
+    },
     retry: (message, delay) => settling.retry(message, delay),
     reject: (message, reason) => settling.reject(message, reason),
     extend,

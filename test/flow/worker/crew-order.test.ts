@@ -15,7 +15,7 @@ function ordered(concurrency = 3) {
 
 test("Crew.orderBy – one after another within a key, different keys at once", async () => {
   const { desk, host } = ordered();
-  host.give(task(1, "a"), task(2, "a"), task(3, "b"), task(4, "a"), task(5, "b"), task(6, "c"));
+  await host.give(task(1, "a"), task(2, "a"), task(3, "b"), task(4, "a"), task(5, "b"), task(6, "c"));
   expect(desk.numbers).toEqual([1, 3, 6]);
   await desk.end(3);
   expect(desk.numbers).toEqual([1, 6, 5]);
@@ -32,7 +32,7 @@ test("Crew.orderBy – any value is a key: undefined, NaN, objects by identity",
   const keys = [undefined, undefined, Number.NaN, Number.NaN, one, one, {}];
   const desk = new Desk();
   const host = new FakeHost(desk.handler, { concurrency: 9, orderBy: ({ data }) => keys[data.n - 1] });
-  host.give(...upTo(7).map((n) => task(n)));
+  await host.give(...upTo(7).map((n) => task(n)));
   expect(desk.numbers).toEqual([1, 3, 5, 7]);
 });
 
@@ -45,7 +45,7 @@ test("Crew.orderBy – a function that throws fails its message, and no other", 
       return 0;
     },
   });
-  host.give(task(1), task(2), task(3));
+  await host.give(task(1), task(2), task(3));
   expect(host.ended).toEqual([{ n: 1, error }]);
   expect(desk.numbers).toEqual([2]);
   await desk.end(2);
@@ -55,14 +55,14 @@ test("Crew.orderBy – a function that throws fails its message, and no other", 
 test("Crew.orderBy – a failed message keeps those behind it waiting until it is retried", async () => {
   const { desk, host, crew } = ordered();
   const first = task(1, "a");
-  host.give(first, task(2, "a"), task(3, "b"));
+  await host.give(first, task(2, "a"), task(3, "b"));
   await desk.end(1, new Error("no"));
   expect(desk.numbers).toEqual([3]);
   crew.settled(first, 500);
-  host.give(task(4, "a"));
+  await host.give(task(4, "a"));
   expect(desk.numbers).toEqual([3]);
   const again = task(1, "a");
-  host.give(again);
+  await host.give(again);
   expect(desk.numbers).toEqual([3, 1]);
   await desk.end(1);
   expect(desk.numbers).toEqual([3, 2]);
@@ -73,7 +73,7 @@ test("Crew.orderBy – a failed message keeps those behind it waiting until it i
 test("Crew.orderBy – a failed message that is dead lets the next go on", async () => {
   const { desk, host, crew } = ordered();
   const first = task(1, "a");
-  host.give(first, task(2, "a"));
+  await host.give(first, task(2, "a"));
   await desk.end(1, new Error("no"));
   expect(desk.numbers).toEqual([]);
   crew.settled(first, null);
@@ -85,7 +85,7 @@ test("Crew.orderBy – what its handler settles goes on when both have ended, th
   for (const isServerFirst of [true, false]) {
     const { desk, host, crew } = ordered();
     const first = task(1, "a");
-    host.give(first, task(2, "a"));
+    await host.give(first, task(2, "a"));
     markSettled(first.message);
     const settle = (): void => {
       first.isSettled = true;
@@ -105,12 +105,13 @@ test("Crew.orderBy – what its handler settles goes on when both have ended, th
 test("Crew.orderBy – a retry that comes while its first handler still runs: those behind wait for the retry", async () => {
   const { desk, host, crew } = ordered();
   const first = task(1, "a");
-  host.give(first, task(2, "a"));
+  await host.give(first, task(2, "a"));
   // By a verb, of which the handler did not make its last act.
   markSettled(first.message);
+  first.isSettled = true;
   crew.settled(first, 0);
   const again = task(1, "a");
-  host.give(again);
+  await host.give(again);
   expect(desk.begun).toEqual([[1], [1]]);
   await desk.end(1);
   expect(desk.begun).toEqual([[1], [1]]);
@@ -121,7 +122,7 @@ test("Crew.orderBy – a retry that comes while its first handler still runs: th
 test("Crew.giveUp – a retry that does not come is not waited for for ever", async () => {
   const { desk, host, crew } = ordered();
   const first = task(1, "a");
-  host.give(first, task(2, "a"), task(3, "a"));
+  await host.give(first, task(2, "a"), task(3, "a"));
   await desk.end(1, new Error("no"));
   crew.settled(first, 1000);
   const now = performance.now();
@@ -132,7 +133,7 @@ test("Crew.giveUp – a retry that does not come is not waited for for ever", as
   await turn();
   expect(desk.numbers).toEqual([2]);
   // Should it come after all, it is in line with the others.
-  host.give(task(1, "a"));
+  await host.give(task(1, "a"));
   expect(desk.numbers).toEqual([2]);
   await desk.end(2);
   await desk.end(3);
@@ -142,7 +143,7 @@ test("Crew.giveUp – a retry that does not come is not waited for for ever", as
 test("Crew.orderBy – what is lost while it waits is not begun, the next one is", async () => {
   const { desk, host } = ordered();
   const lost = task(2, "a");
-  host.give(task(1, "a"), lost, task(3, "a"));
+  await host.give(task(1, "a"), lost, task(3, "a"));
   lost.isGone = true;
   await desk.end(1);
   expect(desk.numbers).toEqual([3]);
@@ -150,7 +151,7 @@ test("Crew.orderBy – what is lost while it waits is not begun, the next one is
 
 test("Crew.orderBy – a busy key does not keep the others from running, nor fill the memory", async () => {
   const { desk, host } = ordered(2);
-  host.give(...upTo(1500).map((n) => task(n, "a")), task(1501, "b"));
+  await host.give(...upTo(1500).map((n) => task(n, "a")), task(1501, "b"));
   expect(desk.numbers).toEqual([1]);
   // 1,000 wait, the rest is not even taken.
   await waitFor(() => host.queue.length === 500);
@@ -163,11 +164,11 @@ test("Crew.orderBy – a busy key does not keep the others from running, nor fil
 
 test("Crew.takeBack – all that has not begun, once; what runs goes on, and its key is free after it", async () => {
   const { desk, host, crew } = ordered();
-  host.give(task(1, "a"), task(2, "a"), task(3, "a"), task(4, "b"));
+  await host.give(task(1, "a"), task(2, "a"), task(3, "a"), task(4, "b"));
   expect(crew.takeBack([]).map(({ message }) => message.data.n)).toEqual([2, 3]);
   expect(crew.takeBack([])).toEqual([]);
   expect(desk.numbers).toEqual([1, 4]);
-  host.give(task(5, "a"));
+  await host.give(task(5, "a"));
   expect(desk.numbers).toEqual([1, 4]);
   await desk.end(1);
   expect(desk.numbers).toEqual([4, 5]);
@@ -176,24 +177,24 @@ test("Crew.takeBack – all that has not begun, once; what runs goes on, and its
 test("Crew.takeBack – a key whose next message had its turn but no room is free again", async () => {
   const { desk, host, crew } = ordered(1);
   const first = task(1, "a");
-  host.give(first, task(2, "a"), task(5, "a"), task(3, "b"));
+  await host.give(first, task(2, "a"), task(5, "a"), task(3, "b"));
   await desk.end(1, new Error("no"));
   expect(desk.numbers).toEqual([3]);
   crew.settled(first, null);
   expect(crew.takeBack([]).map(({ message }) => message.data.n)).toEqual([2, 5]);
   await desk.end(3);
-  host.give(task(4, "a"));
+  await host.give(task(4, "a"));
   expect(desk.numbers).toEqual([4]);
 });
 
 test("Crew.takeBack – a key that waits for a retry is free again", async () => {
   const { desk, host, crew } = ordered();
   const first = task(1, "a");
-  host.give(first, task(2, "a"));
+  await host.give(first, task(2, "a"));
   await desk.end(1, new Error("no"));
   crew.settled(first, 60_000);
   expect(crew.takeBack([]).map(({ message }) => message.data.n)).toEqual([2]);
   expect(crew.isIdle).toBe(true);
-  host.give(task(3, "a"));
+  await host.give(task(3, "a"));
   expect(desk.numbers).toEqual([3]);
 });

@@ -11,7 +11,7 @@ const tasks = (count: number) => upTo(count).map((n) => task(n));
 test("Crew – one at a time by default, in order", async () => {
   const desk = new Desk();
   const host = new FakeHost(desk.handler);
-  host.give(...tasks(3));
+  await host.give(...tasks(3));
   for (const n of upTo(3)) {
     expect(desk.numbers).toEqual([n]);
     await desk.end(n);
@@ -23,7 +23,7 @@ test("Crew – one at a time by default, in order", async () => {
 test("Crew – as many as may run do, never more, whatever ends first", async () => {
   const desk = new Desk();
   const host = new FakeHost(desk.handler, { concurrency: 3 });
-  host.give(...tasks(8));
+  await host.give(...tasks(8));
   host.crew.start();
   expect(desk.numbers).toEqual([1, 2, 3]);
   expect([host.crew.running, host.counters.inFlight]).toEqual([3, 3]);
@@ -36,10 +36,10 @@ test("Crew – as many as may run do, never more, whatever ends first", async ()
   expect(host.counters.times.summary().count).toBe(8);
 });
 
-test("Crew – handlers that return at once run to the end of the queue, without a stack for each", () => {
+test("Crew – handlers that return at once run to the end of the queue, without a stack for each", async () => {
   let handled = 0;
   const host = new FakeHost(() => void handled++);
-  host.give(...tasks(20_000));
+  await host.give(...tasks(20_000));
   // No timer's turn was due in so short a time; the rest follows where it took longer.
   return waitFor(() => handled === 20_000 && host.crew.isIdle);
 });
@@ -51,7 +51,8 @@ test("Crew – many handlers that do not wait let timers and sockets have their 
     while (performance.now() < until);
     handled++;
   });
-  host.give(...tasks(40));
+  host.queue.push(...tasks(40));
+  host.crew.start();
   const atOnce = handled;
   expect(atOnce).toBeGreaterThan(0);
   expect(atOnce).toBeLessThan(20);
@@ -69,7 +70,7 @@ test("Crew – many handlers that do not wait let timers and sockets have their 
 test("Crew.abort – all that run are told, with the reason", async () => {
   const desk = new Desk();
   const host = new FakeHost(desk.handler, { concurrency: 2 });
-  host.give(...tasks(3));
+  await host.give(...tasks(3));
   const contexts = desk.open.map(({ context }) => context);
   const reason = new ClosedError("enough");
   host.crew.abort(reason);
@@ -85,7 +86,7 @@ test("Crew – acknowledged first: the handler begins when the server has it", a
   host.answer = new Promise((resolve) => {
     answer = resolve;
   });
-  host.give(...tasks(2));
+  await host.give(...tasks(2));
   await turn();
   expect([host.acknowledged, desk.begun, host.crew.running]).toEqual([[1], [], 1]);
   answer();
@@ -102,7 +103,7 @@ test("Crew – acknowledged first: aborted before the server has it, the handler
   host.answer = new Promise((resolve) => {
     answer = resolve;
   });
-  host.give(task(1));
+  await host.give(task(1));
   const reason = new ClosedError("enough");
   host.crew.abort(reason);
   answer();
@@ -115,7 +116,7 @@ test("Crew – acknowledged first: aborted before the server has it, the handler
 test("Crew – in batches: as many as are there, never more than the size", async () => {
   const desk = new Desk();
   const host = new FakeHost(desk.handler, { batch: { size: 3 }, concurrency: 2 });
-  host.give(...tasks(8));
+  await host.give(...tasks(8));
   expect(desk.begun).toEqual([
     [1, 2, 3],
     [4, 5, 6],
@@ -132,17 +133,17 @@ test("Crew – in batches: as many as are there, never more than the size", asyn
 test("Crew – in batches that wait: called when full, or when the time since its first message is over", async () => {
   const desk = new Desk();
   const host = new FakeHost(desk.handler, { batch: { size: 3, wait: 60_000 }, concurrency: 9 });
-  host.give(task(1), task(2));
+  await host.give(task(1), task(2));
   expect([desk.begun, host.crew.isIdle]).toEqual([[], false]);
-  host.give(task(3), task(4));
+  await host.give(task(3), task(4));
   expect(desk.begun).toEqual([[1, 2, 3]]);
   expect(host.crew.takeBack([]).map(({ message }) => message.data.n)).toEqual([4]);
   await desk.end(1);
   expect(host.crew.isIdle).toBe(true);
   const short = new FakeHost(desk.handler, { batch: { size: 3, wait: 30 } });
   const given = performance.now();
-  short.give(task(5));
-  short.give(task(6));
+  await short.give(task(5));
+  await short.give(task(6));
   await waitFor(() => desk.begun.length === 2);
   expect(desk.begun[1]).toEqual([5, 6]);
   expect(performance.now() - given).toBeGreaterThanOrEqual(29);
@@ -153,19 +154,19 @@ test("Crew – a batch that became full leaves no timer to the next", async () =
   const host = new FakeHost(desk.handler, { batch: { size: 2, wait: 60_000 } });
   const timers = () => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
   const before = timers();
-  host.give(task(1));
+  await host.give(task(1));
   expect(timers()).toBe(before + 1);
-  host.give(task(2));
+  await host.give(task(2));
   expect(desk.begun).toEqual([[1, 2]]);
   expect(timers()).toBe(before);
   await desk.end(1);
 });
 
-test("Crew – in batches that wait: not where nothing more is read", () => {
+test("Crew – in batches that wait: not where nothing more is read", async () => {
   const desk = new Desk();
   const host = new FakeHost(desk.handler, { batch: { size: 3, wait: 60_000 } });
   host.isOpen = false;
-  host.give(task(1));
+  await host.give(task(1));
   expect(desk.begun).toEqual([[1]]);
 });
 
@@ -173,9 +174,9 @@ test("Crew – a batch leaves out what is not this worker's any more", async () 
   const desk = new Desk();
   const host = new FakeHost(desk.handler, { batch: { size: 3, wait: 60_000 } });
   const [lost, kept, last] = tasks(3);
-  host.give(lost!, kept!);
+  await host.give(lost!, kept!);
   lost!.isGone = true;
-  host.give(last!);
+  await host.give(last!);
   expect(desk.begun).toEqual([[2, 3]]);
 });
 
@@ -184,7 +185,7 @@ async function judged(result: (batch: readonly { readonly id: string }[]) => unk
   const host = new FakeHost(async (batch: unknown) => result(batch as never) as never, {
     batch: { size: 4 },
   });
-  host.give(...tasks(4));
+  await host.give(...tasks(4));
   await waitFor(() => host.ended.length === 4 && host.crew.isIdle);
   return host.ended.map(({ error }) => (error === null ? "done" : error.message));
 }
@@ -234,7 +235,7 @@ test("Crew – a batch handler whose result throws when it is gone through: all 
     } as never,
     { batch: { size: 2 } },
   );
-  sync.give(...tasks(2));
+  await sync.give(...tasks(2));
   expect(sync.ended.map(({ error }) => error?.message)).toEqual(["at once", "at once"]);
   expect(sync.crew.isIdle).toBe(true);
 });
@@ -242,7 +243,7 @@ test("Crew – a batch handler whose result throws when it is gone through: all 
 test("Crew – a batch handler that throws: all have failed with that", async () => {
   const desk = new Desk();
   const host = new FakeHost(desk.handler, { batch: { size: 2 } });
-  host.give(...tasks(3));
+  await host.give(...tasks(3));
   const error = new Error("no");
   await desk.end(1, error);
   expect(host.ended).toEqual([

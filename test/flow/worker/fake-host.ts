@@ -46,10 +46,11 @@ export class FakeHost implements CrewHost<Item> {
     this.crew = new Crew(this);
   }
 
-  /** Queue tasks and start. */
-  give(...tasks: Task<Item>[]): void {
+  /** Queue tasks and start; resolves when a crew that gave way on a busy machine has gone on. */
+  async give(...tasks: Task<Item>[]): Promise<void> {
     this.queue.push(...tasks);
     this.crew.start();
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
   }
 
   /** The numbers that ended, in order. */
@@ -69,9 +70,10 @@ export class FakeHost implements CrewHost<Item> {
     return this.isOpen;
   }
 
-  acknowledge(message: GroupMessage<Item>): Promise<void> {
+  async acknowledge(message: GroupMessage<Item>): Promise<null> {
     this.acknowledged.push(message.data.n);
-    return this.answer;
+    await this.answer;
+    return null;
   }
 
   finished({ message }: Task<Item>, error: Error | null): void {

@@ -16,8 +16,8 @@ test.concurrent("Worker – two with one group object and the default consumer n
   const workers = ["one", "two"].map((name) =>
     db.worker(
       group,
-      scene.ledger.handler(name, () => sleep(3000)),
-      { lease: 300, concurrency: 3, prefetch: 1 },
+      scene.ledger.handler(name, () => sleep(10_000)),
+      { lease: 1000, concurrency: 3, prefetch: 1 },
     ),
   );
   const first = run(workers[0]!);

@@ -33,6 +33,14 @@ test("Worker.ack – after success, and not before", async () => {
   expect(await at.watch.redis.xlen(at.key)).toBe(1);
 });
 
+test("Worker.ack – all that end in one turn of the event loop are acknowledged by one command", async () => {
+  await fill(at.watch, at.key, 200);
+  const before = await at.watch.calls("xack");
+  await using job = work(() => {}, { prefetch: 200 });
+  await expect.poll(() => job.worker.metrics().acked).toBe(200);
+  expect((await at.watch.calls("xack")) - before).toBeLessThan(40);
+});
+
 test("Worker.ack – a failed message is not acknowledged, it comes back with its count", async () => {
   await fill(at.watch, at.key, 1);
   const seen: number[] = [];

@@ -80,6 +80,10 @@ test("Worker.allMetrics – those that run, with group and streams; no longer wh
   expect(mine()[0]).toMatchObject({ group: "g", streams: keys, read: 3, acked: 3 });
   await job.worker.stop();
   expect(mine()).toEqual([]);
+  await using once = at.db.worker(at.db.consumerGroup("g", keys), () => expect(mine()).toHaveLength(1));
+  await fill(at.watch, keys[0]!, 1, 4);
+  expect(await once.runOnce()).toBe(1);
+  expect([mine(), once.metrics().failed]).toEqual([[], 0]);
 });
 
 test("Worker.status – what happens, in order; ends with the worker, also for one who comes late", async () => {
