@@ -343,18 +343,9 @@ export class UnhandledError extends WalrusError {
   }
 }
 
-const RETRIABLE: ReadonlySet<string> = new Set([
-  "LOADING",
-  "BUSY",
-  "TRYAGAIN",
-  "CLUSTERDOWN",
-  "MASTERDOWN",
-  "READONLY",
-  "NOREPLICAS",
-  "MISCONF",
-  "OOM",
-  "UNKILLABLE",
-]);
+const RETRIABLE: ReadonlySet<string> = new Set(
+  "LOADING BUSY TRYAGAIN CLUSTERDOWN MASTERDOWN READONLY NOREPLICAS MISCONF OOM UNKILLABLE".split(" "),
+);
 
 /**
  * Turn the server's error text into the error that stands for it.

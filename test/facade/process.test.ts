@@ -32,7 +32,7 @@ async function run(
     exit.then(() => resolve(), reject);
   });
   try {
-    await within(15_000, Promise.all([acting, exit]));
+    await within(25_000, Promise.all([acting, exit]));
     expect(await exit).toEqual([0, null]);
     // A timer that is left over would show here.
     expect(performance.now() - saidDone).toBeLessThan(700);

@@ -11,6 +11,13 @@ export function tell(news: News): void {
   if (process.connected) process.send!(news);
 }
 
+/** A service does not outlive the driver, also where that was killed. */
+export function endWithDriver(app: { stop(): Promise<void> }): void {
+  const end = () => void app.stop();
+  if (process.connected) process.once("disconnect", end);
+  else end();
+}
+
 /** An app's logger: what is worth a warning goes to the driver. */
 export const log = {
   debug(): void {},

@@ -2,7 +2,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Database, RejectError } from "walrus-streams";
 import { otel } from "walrus-streams/otel";
-import { log, tell } from "./link.ts";
+import { endWithDriver, log, tell } from "./link.ts";
 import { Order, Payment, Question, type Quote } from "./messages.ts";
 import { setUpTracing } from "./tracing.ts";
 
@@ -41,6 +41,6 @@ app.subscriber(
   },
 );
 
-process.once("disconnect", () => app.stop()); // the driver is gone
+endWithDriver(app);
 await app.run(); // until SIGTERM
 if (process.connected) process.disconnect();

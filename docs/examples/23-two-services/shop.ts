@@ -2,7 +2,7 @@
 import { SpanStatusCode, trace } from "@opentelemetry/api";
 import { Database } from "walrus-streams";
 import { otel } from "walrus-streams/otel";
-import { log, tell } from "./link.ts";
+import { endWithDriver, log, tell } from "./link.ts";
 import { Order, Payment, type Quote } from "./messages.ts";
 import { setUpTracing } from "./tracing.ts";
 
@@ -40,7 +40,7 @@ async function checkOut(number: number): Promise<void> {
   });
 }
 
-process.once("disconnect", () => app.stop()); // the driver is gone
+endWithDriver(app);
 const over = app.run(); // until SIGTERM
 await app.start();
 await Promise.all(Array.from({ length: count }, (_, i) => checkOut(i + 1)));

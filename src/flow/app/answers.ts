@@ -56,7 +56,6 @@ export class Answers {
     context.signal.throwIfAborted();
     const { target, send } = route;
     const { correlationId } = context;
-    const replying = this.isWanted(message) ? this.#reply(send, message, result, {}, group) : null;
     if (typeof target === "string") {
       const once = this.#once(target, message, group);
       await send(result, { stream: target, correlationId, ...once });
@@ -64,7 +63,8 @@ export class Answers {
       const once = this.#once(target.stream, message, group);
       await target.publish(result as never, { correlationId, ...once });
     }
-    await replying;
+    // Last: where the publication is refused, the message has failed, and that is what the requester is to hear.
+    if (this.isWanted(message)) await this.#reply(send, message, result, {}, group);
   }
 
   /** Tell a requester that its request has failed for good. */

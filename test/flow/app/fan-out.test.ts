@@ -75,16 +75,22 @@ test("App.subscriber – without a group: a failure is logged and counted, and t
 test("App.subscriber – without a group: so many at once as concurrency says, and stop waits for those that run", async () => {
   const app = stage.app();
   const held: (() => void)[] = [];
-  app.subscriber(stage.key, { concurrency: 2 }, () => new Promise<void>((resolve) => held.push(resolve)));
+  const aborted: boolean[] = [];
+  app.subscriber(stage.key, { concurrency: 2 }, async (_message, { signal }) => {
+    await new Promise<void>((resolve) => held.push(resolve));
+    aborted.push(signal.aborted);
+  });
   await using t = await app.test();
   for (const n of [1, 2, 3]) await app.publish(n, { stream: stage.key });
   await waitFor(() => held.length === 2, { what: "two handlers" });
   held[0]!();
   await waitFor(() => held.length === 3, { what: "the third" });
   const stopped = app.stop();
+  for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
   for (const pass of held) pass();
   await within(5000, stopped);
   expect(await t.handled(3)).toHaveLength(3);
+  expect(aborted).toEqual([false, false, false]);
 });
 
 test("App.stop – without a group: a handler that does not end is aborted after the time to drain", async () => {

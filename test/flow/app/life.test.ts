@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { App } from "../../../src/flow/app/app.ts";
 import { ClosedError, InvalidArgumentError, WrongTypeError } from "../../../src/index.ts";
 import { startServer, waitFor } from "../../../src/testing/index.ts";
-import { open, within } from "../../connection/harness.ts";
+import { open, Watch, within } from "../../connection/harness.ts";
 import { failure } from "../../containers/harness.ts";
 import { gate, Lines, Stage } from "./stage.ts";
 
@@ -244,12 +244,16 @@ test("App.health – answers soon where the server does not, asks it once, and s
   app.subscriber("s", {}, () => {});
   await app.start();
   expect((await app.health()).ready).toBe(true);
+  const watch = new Watch(server);
+  const before = await watch.calls("xinfo\\|groups");
   await server.freeze();
   const all = await within(3000, Promise.all(Array.from({ length: 50 }, () => app.health())));
   expect(all[49]).toMatchObject({ healthy: true, ready: false });
   expect(all[49]!.subscribers).toMatchObject([{ lag: null, running: true }, { lag: null }]);
   await server.thaw();
   await waitFor(async () => (await app.health()).ready, { what: "to be ready again" });
+  expect((await watch.calls("xinfo\\|groups")) - before).toBeLessThan(10);
+  watch.redis.disconnect();
   await server.kill();
   expect(await within(3000, app.health())).toMatchObject({ healthy: true, ready: false });
   await within(10_000, app.stop());

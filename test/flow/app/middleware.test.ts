@@ -175,6 +175,17 @@ test("App.use – publish: onion order around publishers, results and what handl
   expect(values).toEqual(["app a a", "context ars ars", "result ars ars", "router ar ar"]);
 });
 
+test("App.use – wraps publishing from then on, also where something was published before", async () => {
+  await using app = stage.app();
+  const publisher = app.router().publisher(stage.key);
+  await publisher.publish(1);
+  app.use({ publish: (value, options, next) => next(Number(value) * 10, options) });
+  await publisher.publish(2);
+  await app.publish(3, { stream: stage.key });
+  const stored = await stage.watch.redis.xrange(stage.key, "-", "+");
+  expect(stored.map(([, fields]) => fields[1])).toEqual(["1", "20", "30"]);
+});
+
 test("App.use, App.onStartup, App.subscriber – too late when the app has started", async () => {
   await using app = stage.app();
   await app.start();

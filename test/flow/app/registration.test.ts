@@ -99,6 +99,9 @@ test("App.subscriber – of routers whose options differ, none of which the subs
   const error = await place.refusal(() => app.router({ lease: 2000 }).subscriber("a", some, nothing));
   expect(error.argument).toBe("lease");
   app.router({ lease: 2000 }).subscriber("a", { ...some, group: "other" }, nothing);
+  // What is undefined erases nothing.
+  const inner = app.router({ lease: 1000 }).router(loose({ lease: undefined }));
+  inner.subscriber("a", loose({ ...some, lease: undefined }), nothing);
 });
 
 test("App.subscriber – streams of one group: the same, or none in common; after one that takes all there is none", async () => {

@@ -157,6 +157,18 @@ test("App.request – the stream of replies expires, also where it is made anew 
   expect((await app.request({}, { stream: stage.key })).data).toBe(7);
 });
 
+test("App.request – a reply that is there before anything is read is not missed", async () => {
+  await using app = stage.app();
+  app.use({
+    async publish(_value, { replyTo, headers }, next) {
+      const reply = JSON.stringify({ ...headers, "content-type": "application/json" });
+      await stage.watch.redis.xadd(replyTo!, "*", "json", "7", "@headers", reply);
+      return next();
+    },
+  });
+  expect((await app.request({}, { stream: stage.key })).data).toBe(7);
+});
+
 test("App.request – replies that are read are dropped, and a reply stream is bounded", async () => {
   const app = stage.app({ concurrency: 100 });
   app.subscriber(stage.key, { group: "g" }, () => 7);

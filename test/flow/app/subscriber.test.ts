@@ -198,7 +198,7 @@ test("App.subscriber – batch: handlers get arrays, and bad ones do not sink th
   await within(5000, t.handled(2));
   expect(batches).toEqual([[1, 4], [1]]);
   await expect.poll(() => dead(stage.key)).toBe(2);
-  expect(await stage.pending(stage.key)).toBe(0);
+  await expect.poll(() => stage.pending(stage.key)).toBe(0);
 });
 
 test("App.subscriber – batch: subscribers share one, each gets its part, and one that fails fails its part", async () => {
