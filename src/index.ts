@@ -16,7 +16,7 @@
 export type { Duration, Time } from "./ground/duration.ts";
 export type { DecodeIssue, ReplyErrorOptions, WalrusErrorOptions } from "./ground/errors.ts";
 export { ClosedError, ConnectionLostError, DecodeError, GroupExistsError, HandlerTimeoutError, InvalidArgumentError, LeaseLostError, NoSuchGroupError, NoSuchStreamError, ProtocolError } from "./ground/errors.ts";
-export { RejectError, ReplyError, RequestFailedError, RequestTimeoutError, RetryError, SettledError, WalrusError, WrongTypeError } from "./ground/errors.ts";
+export { RejectError, ReplyError, RequestFailedError, RequestTimeoutError, RetryError, SettledError, UnhandledError, WalrusError, WrongTypeError } from "./ground/errors.ts";
 export { compareIds, type IdLike, type IdPosition, nextId, type ParsedId, parseId, previousId, toId } from "./wire/id.ts";
 export { type AnyCodec, bytes, type Codec, type FlatFields, type InputOf, json, type Pair, type PairInput, type PayloadOptions, pairs, type RawField, type SchemaOptions, structured, type TextInput, type TextRecord, text } from "./wire/codec.ts";
 export { type Delivered, type Delivery, GroupMessage, type GroupMessageJson, Message, type MessageJson } from "./wire/message.ts";
@@ -45,15 +45,10 @@ export { Consumer, type ConsumerEvent, type ConsumerOptions } from "./flow/consu
 export { type BatchHandler, type BatchResult, type Handler, type HandlerContext, type RetryFunction, type RetryOptions, type AckPolicy, type BatchOptions, type DeadEntry, type DeadLetterFunction, type WorkerEvent, type WorkerOptions, type WorkerMetrics, type NamedWorkerMetrics, Worker } from "./flow/worker/worker.ts";
 export { DeadLetter, type DeadLetterCause, type DeadLetterJson, type DeadLetterOrigin } from "./flow/dead-letter.ts";
 export { type DeadLetterSelection, DeadLetters, type PurgeOptions, type RedriveOptions } from "./flow/dead-letters.ts";
-export type { Context } from "./flow/app/context.ts";
-export type { Logger } from "./flow/app/log.ts";
-export type { ConsumeMiddleware, Middleware, Next, NextPublish, PublishMiddleware } from "./flow/app/middleware.ts";
-export type { AppOptions, BatchSubscriber, BatchSubscriberOptions, FanOutSubscriber, FanOutSubscriberOptions, GroupSubscriber, GroupSubscriberOptions, RouterOptions, SubscriberDefaults } from "./flow/app/options.ts";
-export type { MessageOptions, PublishOptions, RequestOptions } from "./flow/app/publish-options.ts";
-export { Publisher, type PublisherOptions } from "./flow/app/publisher.ts";
-export type { Subscription } from "./flow/app/subscription.ts";
-export { Router } from "./flow/app/router.ts";
-export { App } from "./flow/app/app.ts";
+export { App, type AppHealth, type AppOptions, type AsyncApiChannel, type AsyncApiDocument, type AsyncApiOperation, type AsyncApiOptions, type AsyncApiReference, type BatchSubscriber, type BatchSubscriberOptions, type ConsumeMiddleware, content, type Context } from "./flow/app/app.ts";
+export type { FanOutSubscriber, FanOutSubscriberOptions, GroupSubscriber, GroupSubscriberOptions, Hook, Host, JsonSchema, Logger, MessageOptions, Middleware, Next, NextPublish, Publication, Published } from "./flow/app/app.ts";
+export { Publisher, type PublisherOptions, type PublishMiddleware, type PublishOptions, type PublishTarget, type RequestOptions, Router, type RouterOptions, type SharedSubscriberOptions, type SubscriberDefaults, type SubscriberHealth, type Subscription, type TestApp } from "./flow/app/app.ts";
+export { Undecodable, type WitnessOptions } from "./flow/app/app.ts";
 export type { AppFactory, ConsumerFactory, ConsumerGroupFactory, DeadLettersFactory, Factories, ProducerFactory, StreamFactory, TimeSeriesFactory, WorkerFactory } from "./facade/factories.ts";
 export { Database } from "./facade/database.ts";
 export { ClusterDatabase } from "./facade/cluster-database.ts";

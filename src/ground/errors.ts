@@ -315,8 +315,13 @@ export class RequestFailedError extends WalrusError {
   readonly code = "REQUEST_FAILED";
   /** Key of the stream it was sent to. */
   readonly stream: string;
-  /** Name and message of the error that the handler threw. */
-  readonly remote: { readonly name: string; readonly message: string };
+  /** What the handler threw. */
+  readonly remote: {
+    /** The error's name. */
+    readonly name: string;
+    /** The error's message. */
+    readonly message: string;
+  };
 
   /** Say what was asked, and how that ended. */
   constructor(stream: string, remote: { name: string; message: string }, options: WalrusErrorOptions = {}) {

@@ -61,7 +61,7 @@ const PARTS = 16;
 const SHORTEST = 1 / 1024;
 const BUCKETS = 40 * PARTS;
 
-/** What {@link Times.summary} gives, in milliseconds. */
+/** How times are distributed, in milliseconds. */
 export interface TimesSummary {
   /** How many there were. */
   readonly count: number;

@@ -27,6 +27,39 @@ import type { Subscriber, Subscription } from "./subscription.ts";
 import { TestApp, Witnesses } from "./trial.ts";
 import type { Unit } from "./unit.ts";
 
+export type {
+  AsyncApiChannel,
+  AsyncApiDocument,
+  AsyncApiOperation,
+  AsyncApiOptions,
+  AsyncApiReference,
+} from "./asyncapi.ts";
+export { content, Undecodable } from "./content.ts";
+export type { Context, Host } from "./context.ts";
+export type { AppHealth, SubscriberHealth } from "./health.ts";
+export type { JsonSchema } from "./json-schema.ts";
+export type { Logger } from "./log.ts";
+export type { ConsumeMiddleware, Middleware, Next, NextPublish, PublishMiddleware } from "./middleware.ts";
+export type {
+  AppOptions,
+  BatchSubscriber,
+  BatchSubscriberOptions,
+  FanOutSubscriber,
+  FanOutSubscriberOptions,
+  GroupSubscriber,
+  GroupSubscriberOptions,
+  RouterOptions,
+  SharedSubscriberOptions,
+  SubscriberDefaults,
+} from "./options.ts";
+export type { Published } from "./outlet.ts";
+export type { MessageOptions, PublishOptions, RequestOptions } from "./publish-options.ts";
+export { Publisher, type PublisherOptions, type PublishTarget } from "./publisher.ts";
+export type { Publication } from "./registry.ts";
+export { Router } from "./router.ts";
+export type { Subscription } from "./subscription.ts";
+export type { TestApp, WitnessOptions } from "./trial.ts";
+
 /** Something to do when an app starts or stops. */
 export type Hook = () => unknown;
 

@@ -71,7 +71,14 @@ export interface AsyncApiDocument {
   /** The version of AsyncAPI. */
   readonly asyncapi: "3.0.0";
   /** Name and version of the application. */
-  readonly info: { readonly title: string; readonly version: string; readonly description?: string };
+  readonly info: {
+    /** The application's name. */
+    readonly title: string;
+    /** The version of its interface. */
+    readonly version: string;
+    /** What it does. */
+    readonly description?: string;
+  };
   /** What a body is where its message does not say otherwise. */
   readonly defaultContentType: "application/json";
   /** Its streams. */
