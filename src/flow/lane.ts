@@ -89,15 +89,19 @@ export class Lane<M> {
     if (this.#positions.delete(key)) this.#restart();
   }
 
-  /** Messages of a key were taken: read it where half of its buffer is gone. */
-  taken(key: string): void {
-    if (this.#host.held(key) * 2 > this.#host.buffer) return;
+  /** Messages of a key were taken: read it where half of its buffer is gone; gives whether a read begins for that. */
+  taken(key: string): boolean {
+    if (this.#host.held(key) * 2 > this.#host.buffer) return false;
     const isNews = !this.#reading.has(key);
     if (this.#wake !== null) {
-      if (this.#isEmpty && !isNews) return;
+      if (this.#isEmpty && !isNews) return false;
       this.#isEmpty = false;
       this.#wake();
-    } else if (isNews && this.#positions.has(key)) this.#restart();
+      this.#wake = null;
+      return true;
+    }
+    if (isNews && this.#positions.has(key)) this.#restart();
+    return false;
   }
 
   /** Someone waits: a dry lane reads once more. */

@@ -15,6 +15,8 @@ export interface CrewHost<T> {
   next(now: number): Task<T> | null;
   /** Whether a message is still this worker's; where that is doubtful, the host begins it when it is known. */
   holds(task: Task<T>, now: number): boolean;
+  /** Whether a read is to go out: handlers that do not wait let it, so that the server works at the same time. */
+  isAsking(): boolean;
   /** Whether more may come soon: a batch then waits to be full. */
   isReading(): boolean;
   /** Acknowledge a message before its handler is called; gives the error with which the server refuses. */
@@ -73,7 +75,7 @@ export class Crew<T> {
     const begun = performance.now();
     let now = begun;
     while (this.#calls.size < concurrency) {
-      if (now - begun > GO) {
+      if (now - begun > GO || this.#host.isAsking()) {
         this.#isYielding = true;
         setImmediate(() => {
           this.#isYielding = false;

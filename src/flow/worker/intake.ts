@@ -54,6 +54,7 @@ export class Intake<T> {
    */
   #alive = { last: 0, before: 0 };
   #isMissing = false;
+  #isAsking = false;
   /** How many entries the handlers got through since the last read, and when that was. */
   #pace = { handled: 0, at: 0, size: 0 };
 
@@ -108,8 +109,15 @@ export class Intake<T> {
     const taken = this.#buffers.take();
     if (taken === null) return null;
     const { key, item } = taken;
-    this.#laneOf.get(key)?.taken(key);
+    if (this.#laneOf.get(key)?.taken(key)) this.#isAsking = true;
     return item;
+  }
+
+  /** Whether a read is to go out since this was asked last. */
+  isAsking(): boolean {
+    const isAsking = this.#isAsking;
+    this.#isAsking = false;
+    return isAsking;
   }
 
   /** All entries that are held. */

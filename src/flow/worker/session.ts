@@ -86,6 +86,7 @@ export class Session<T> {
       ...shared,
       next: (now) => this.#next(now),
       holds: (task, now) => this.#holds(task, now),
+      isAsking: () => this.#intake.isAsking(),
       isReading: () => !isOnce && !this.#closing.signal.aborted,
       acknowledge: (message) => this.#settling.ack(message),
       finished: (task, error) => this.#finished(task, error),

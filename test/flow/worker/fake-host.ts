@@ -66,6 +66,10 @@ export class FakeHost implements CrewHost<Item> {
     return true;
   }
 
+  isAsking(): boolean {
+    return false;
+  }
+
   isReading(): boolean {
     return this.isOpen;
   }
