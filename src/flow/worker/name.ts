@@ -41,6 +41,11 @@ export class ConsumerName {
     return `${this.#wanted}~`;
   }
 
+  /** A consumer of a name that was made for one worker is of no use when it is idle for so long, in milliseconds. */
+  get goneAfter(): number {
+    return Math.max(this.#lease, 60_000);
+  }
+
   /** Claim the name, or make one. */
   async claim(): Promise<void> {
     this.#renewedAt = performance.now();
@@ -50,11 +55,12 @@ export class ConsumerName {
     this.current = this.prefix + randomBytes(4).toString("hex");
   }
 
-  /** Keep it, when a third of the lease has passed. */
-  async keep(): Promise<void> {
-    if (this.isOwn || performance.now() - this.#renewedAt < this.#lease / 3) return;
+  /** Keep it, when a third of the lease has passed; false where another worker has it by now. */
+  async keep(): Promise<boolean> {
+    if (this.isOwn || performance.now() - this.#renewedAt < this.#lease / 3) return true;
     this.#renewedAt = performance.now();
-    await Promise.all(this.#keys.map((key) => this.#run(claimName, key, [this.#lease])));
+    const claims = await Promise.all(this.#keys.map((key) => this.#run(claimName, key, [this.#lease])));
+    return claims.every((claim) => claim === 1);
   }
 
   /** Give it back. */

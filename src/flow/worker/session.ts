@@ -27,13 +27,13 @@ export interface SessionHost<T> {
   readonly events: Events<WorkerEvent>;
 }
 
-/** A consumer of a name that was made for one worker is of no use after so long, in milliseconds. */
-const LONG_GONE = 60_000;
 /** What a stopping worker's last words to the server may take, in milliseconds. */
 const MOMENT = 1000;
 
 /** One run of a worker: from taking up what was left to giving back what has not begun. */
 export class Session<T> {
+  /** Whether it ends since another worker has its name: this process stood still for longer than the lease. */
+  isNameLost = false;
   readonly #host: SessionHost<T>;
   readonly #isOnce: boolean;
   readonly #name: ConsumerName;
@@ -112,7 +112,8 @@ export class Session<T> {
       },
       looked: async () => {
         this.#crew.giveUp(performance.now());
-        await this.#name.keep();
+        this.isNameLost ||= !(await this.#name.keep());
+        if (this.isNameLost) this.stop();
       },
     });
   }
@@ -177,7 +178,7 @@ export class Session<T> {
         for (const key of keys) {
           const deliveries = new Deliveries(client, key, group.name, this.#name.current, settings.lease);
           if (!this.#name.isOwn) await deliveries.orphan();
-          await deliveries.removeIdle(this.#name.prefix, Math.max(settings.lease, LONG_GONE));
+          await deliveries.removeIdle(this.#name.prefix, this.#name.goneAfter);
           this.#deliveries.set(key, deliveries);
           this.#delivery.set(key, this.#deliveryOf(deliveries));
         }

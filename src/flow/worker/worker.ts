@@ -197,22 +197,23 @@ export class Worker<T> {
     if (this.#isStopped) throw new ClosedError("the worker is stopped");
     // Many workers may share a signal, and many listeners on one make Node.js warn.
     const signal = this.#settings.signal && AbortSignal.any([this.#settings.signal]);
-    const session = new Session<T>(
-      {
-        ...{ reading: this.#reading, settings: this.#settings, handler: this.#handler },
-        ...{ counters: this.#counters, events: this.#events },
-      },
-      isOnce,
-    );
-    this.#session = session;
-    if (this.#isPaused) await session.pause();
+    const host = {
+      ...{ reading: this.#reading, settings: this.#settings, handler: this.#handler },
+      ...{ counters: this.#counters, events: this.#events },
+    };
     Worker.#roll.add(this as never);
     const onStop = (): void => void this.stop();
     signal?.addEventListener("abort", onStop, { once: true });
     const listenNoMore = stopOn(this.#settings.stopOn, onStop);
     try {
       if (signal?.aborted) onStop();
-      await session.run();
+      for (let isNameLost = true; isNameLost && !this.#isStopped; ) {
+        const session = new Session<T>(host, isOnce);
+        this.#session = session;
+        if (this.#isPaused) await session.pause();
+        await session.run();
+        isNameLost = session.isNameLost;
+      }
     } finally {
       signal?.removeEventListener("abort", onStop);
       listenNoMore();

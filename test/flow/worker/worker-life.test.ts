@@ -218,6 +218,27 @@ test("Worker – what another consumer left pending is taken up when the lease i
   await desk.end(1);
 });
 
+test("Worker – its name taken by another while it stood still: it goes on under a name of its own", async () => {
+  const names: string[] = [];
+  const worker = at.db.worker(
+    at.db.consumerGroup("g", at.key),
+    ({ consumer }: GroupMessage<Text>) => void names.push(consumer),
+    { lease: 300 },
+  );
+  const running = worker.run();
+  await fill(at.watch, at.key, 1);
+  await waitFor(() => names.length === 1);
+  await at.watch.redis.set(`{${at.key}}:worker:g:g.c1`, "another", "PX", 60_000);
+  await waitFor(async () => {
+    await at.watch.redis.xadd(at.key, "*", "n", "2");
+    return names.some((name) => name.startsWith("g.c1~"));
+  });
+  await pendingIs(at.watch, at.key, 0);
+  await worker.stop();
+  await running;
+  expect(await at.watch.redis.get(`{${at.key}}:worker:g:g.c1`)).toBe("another");
+});
+
 test("Worker – two under one name get different names and never handle an entry at once", async () => {
   await fill(at.watch, at.key, 200);
   const open = new Set<string>();
