@@ -59,7 +59,7 @@ export const WAITING = "@retry:";
 export const DEAD_FIELD = "@dead";
 
 /** The consumer under which entries are put that the same consumer left pending in an earlier life; they are due. */
-export const ORPHANS = "@orphan:0";
+const ORPHANS = "@orphan:0";
 
 /**
  * Take up what is due: entries that wait and have waited long enough, and those of consumers that were silent for
@@ -67,7 +67,7 @@ export const ORPHANS = "@orphan:0";
  *
  * `KEYS[1]` stream, `ARGV[1]` group, `ARGV[2]` consumer, `ARGV[3]` lease in milliseconds, `ARGV[4]` most entries, `ARGV[5]`
  * the count of the last delivery, `ARGV[6]` how many entries of silent consumers may be taken up for that, `ARGV[7]` what
- * this gave for the time before, "" at first. Gives the server's time in milliseconds, 1 where nothing was taken from
+ * this gave for the time before, "" at first, 0 to take nothing from silent consumers. Gives the server's time in milliseconds, 1 where nothing was taken from
  * silent consumers, and by consumer: its name, the ids with the new counts in turn, and the entries as `XCLAIM` gives
  * them (without those that were deleted).
  *
@@ -171,15 +171,16 @@ return moved
 /**
  * Move an entry to the dead letters, where it is still held: added there and acknowledged here, or neither.
  *
- * `KEYS[1]` stream, `KEYS[2]` dead letters, `ARGV[1]` group, `ARGV[2]` consumer, `ARGV[3]` id, `ARGV[4]` delivery count,
- * `ARGV[5]` what is known of it, a JSON object, to which the server's time is added. Gives 1 where it was moved, 0
- * where it is not held any more, -1 where it was deleted from the stream and is only acknowledged.
+ * `KEYS[1]` stream, `KEYS[2]` dead letters (absent to drop it), `ARGV[1]` group, `ARGV[2]` consumer, `ARGV[3]` id,
+ * `ARGV[4]` delivery count, `ARGV[5]` what is known of it, a JSON object, to which the server's time is added. Gives 1
+ * where it was moved or dropped, 0 where it is not held any more, -1 where it was deleted from the stream and is only
+ * acknowledged.
  */
 export const bury: Script = script(`${CALL}
 local entry = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1)[1]
 if not entry or entry[2] ~= ARGV[2] or entry[4] ~= tonumber(ARGV[4]) then return 0 end
 local stored = redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3])[1]
-if stored then
+if stored and KEYS[2] then
   local time = redis.call('TIME')
   local ms = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
   local add = {'XADD', KEYS[2], '*'}

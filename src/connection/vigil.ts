@@ -14,9 +14,11 @@ export async function vigil<R>(answer: Promise<R>, silence: number, redis: () =>
   const socketNow = (): Socket | undefined => redis()?.stream as Socket | undefined;
   let socket = socketNow();
   let seen = socket?.bytesRead;
+  let isOver = false;
   const timer = setInterval(() => {
     // Bytes that wait in this process, behind a busy event loop, are looked at first.
     setImmediate(() => {
+      if (isOver) return;
       const current = socketNow();
       if (current !== undefined && current === socket && current.bytesRead === seen) current.destroy();
       socket = current;
@@ -26,6 +28,7 @@ export async function vigil<R>(answer: Promise<R>, silence: number, redis: () =>
   try {
     return await answer;
   } finally {
+    isOver = true;
     clearInterval(timer);
   }
 }

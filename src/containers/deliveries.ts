@@ -10,7 +10,7 @@ import {
   wait,
 } from "../connection/scripts.ts";
 import { SILENCE } from "../connection/wire.ts";
-import { describe, type ReplyErrorOptions } from "../ground/errors.ts";
+import type { ReplyErrorOptions } from "../ground/errors.ts";
 import type { RawField } from "../wire/codec.ts";
 import { type Delivered, type GroupMessage, markSettled } from "../wire/message.ts";
 
@@ -132,15 +132,15 @@ export class Deliveries {
   }
 
   /**
-   * Move an entry to the dead letters: added there and acknowledged here, or neither.
+   * Move an entry to the dead letters: added there and acknowledged here, or neither; with `null` it is dropped.
    *
-   * @param deliveries - How often to say that it was delivered, where that is not its count.
+   * @param count - How often to say that it was delivered, where that is not its count.
    * @returns 1 where it was moved, 0 where it is in another delivery or acknowledged by now, -1 where it was deleted from
    * the stream, and acknowledged.
    */
   async bury(
     { id, deliveries }: Delivered,
-    deadLetters: string,
+    deadLetters: string | null,
     error: Error,
     count: number = deliveries,
   ): Promise<number> {
@@ -153,7 +153,8 @@ export class Deliveries {
       },
     };
     const args = [this.#group, this.#consumer, id, deliveries, JSON.stringify(note)];
-    return Number(await this.#script(bury, [this.#key, deadLetters], args));
+    const keys = deadLetters === null ? [this.#key] : [this.#key, deadLetters];
+    return Number(await this.#script(bury, keys, args));
   }
 
   /**
@@ -241,12 +242,4 @@ export class Deliveries {
 export function waitOf(ms: number): number {
   const step = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(ms, 1))) - 1);
   return Math.ceil(ms / step) * step;
-}
-
-/** What was thrown, as an error; JavaScript lets anything be thrown. */
-export function errorOf(thrown: unknown): Error {
-  if (thrown instanceof Error) return thrown;
-  const error = new Error(`not an Error but ${describe(thrown)} was thrown`, { cause: thrown });
-  error.name = "NonError";
-  return error;
 }

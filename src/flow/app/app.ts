@@ -119,6 +119,9 @@ export class App<Streams extends object = object> extends Router<Streams> implem
   #isStarted = false;
   /** Ends {@link App.run}: it is stopped, or cannot go on. */
   #isOver: () => void = () => {};
+  readonly #over: Promise<void> = new Promise((resolve) => {
+    this.#isOver = resolve;
+  });
 
   /** An app on a database, or on any `Redis` or `Cluster` of ioredis; nothing is sent. */
   constructor(redis: RedisLike, options: AppOptions) {
@@ -196,7 +199,7 @@ export class App<Streams extends object = object> extends Router<Streams> implem
   }
 
   /**
-   * Start all subscribers. While the server is away, it waits for it. Starting again gives the same promise.
+   * Start all subscribers. While the server is away, it waits for it. Starting again waits for the same start.
    *
    * @returns when groups are there and positions are found: nothing that is published from then on is missed.
    * @throws what a startup hook throws; what the server refuses for good; ClosedError where it is stopped.
@@ -205,6 +208,7 @@ export class App<Streams extends object = object> extends Router<Streams> implem
     this.#starting ??= this.#begin();
     try {
       await this.#starting;
+      this.#closing.signal.throwIfAborted();
     } catch (error) {
       await this.stop().catch(() => {});
       throw error;
@@ -246,12 +250,9 @@ export class App<Streams extends object = object> extends Router<Streams> implem
     };
     for (const signal of SIGNALS) process.on(signal, onSignal);
     try {
-      const over = new Promise<void>((resolve) => {
-        this.#isOver = resolve;
-      });
       try {
         await this.start();
-        if (this.#failures.size === 0 && this.#stopped === null) await over;
+        if (this.#stopped === null) await this.#over;
       } catch (error) {
         // Stopped before it had started: then that was wanted.
         if (error !== this.#closing.signal.reason) throw error;

@@ -14,7 +14,7 @@ export interface Host {
   /** Publish a value to a stream; gives the entry's id. */
   publish(value: unknown, options: PublishOptions): Promise<string>;
   /** Publish a value and wait for the reply. */
-  request(value: unknown, options: RequestOptions): Promise<Message<unknown>>;
+  request<T = unknown>(value: unknown, options: RequestOptions): Promise<Message<T>>;
 }
 
 /** Publishes one value; gives the entry's id. */
@@ -116,7 +116,7 @@ export class Context implements HandlerContext {
    * @returns the reply.
    * @throws what {@link App.request} throws.
    */
-  request(value: unknown, options: RequestOptions): Promise<Message<unknown>> {
+  request<T = unknown>(value: unknown, options: RequestOptions): Promise<Message<T>> {
     return this.#facts.app.request(value, this.#joined(options));
   }
 

@@ -1,5 +1,5 @@
-import { errorOf } from "../../containers/deliveries.ts";
 import { HandlerTimeoutError, UnhandledError } from "../../ground/errors.ts";
+import { errorOf } from "../../ground/thrown.ts";
 import type { GroupMessage, Message } from "../../wire/message.ts";
 import { judgeOf, Verdicts } from "../worker/crew.ts";
 import type { HandlerContext } from "../worker/handler.ts";
@@ -34,7 +34,7 @@ export class Dispatch {
   readonly one = (message: Message<unknown>, call: HandlerContext): unknown => {
     const { answers, tell, isFinal } = this.#host;
     if (message.data instanceof Undecodable) return this.#refuse(message, call);
-    const route = this.routeOf(message);
+    const route = this.#ending(message, () => this.routeOf(message));
     const context = new Context(route, message, call);
     const isPlain = route.target === null && tell === null;
     const isWanted = answers.isWanted(message);
@@ -132,19 +132,18 @@ export class Dispatch {
   /** What does not decode goes to the first subscriber's middleware, and fails whatever becomes of it there. */
   #refuse(message: Message<unknown>, call: HandlerContext): unknown {
     const route = this.#host.routes[0]!;
-    return after(
-      () => route.refuse(message, new Context(route, message, call)),
-      () => this.#host.tell?.(message),
-      () => {
-        if (!this.#host.isFinal) refuse(message);
-        try {
-          refuse(message);
-        } catch (error) {
-          this.failed(message, error as Error);
-          throw error;
-        }
-      },
-    );
+    const fail = (): never => this.#ending(message, () => refuse(message));
+    return after(() => route.refuse(message, new Context(route, message, call)), fail, fail);
+  }
+
+  /** Do what fails before a handler is called; where that is final, the requester is told. */
+  #ending<R>(message: Message<unknown>, act: () => R): R {
+    try {
+      return act();
+    } catch (thrown) {
+      if (this.#host.isFinal) this.failed(message, errorOf(thrown));
+      throw thrown;
+    }
   }
 
   #handled(route: Route, message: Message<unknown>, context: Context, result: unknown): unknown {

@@ -1,8 +1,8 @@
 import { Client } from "../../connection/client.ts";
 import type { RedisLike } from "../../connection/driver.ts";
-import { errorOf } from "../../containers/deliveries.ts";
 import { Stream } from "../../containers/stream.ts";
 import { ClosedError, DecodeError } from "../../ground/errors.ts";
+import { errorOf } from "../../ground/thrown.ts";
 import type { Message } from "../../wire/message.ts";
 import { Consumer } from "../consumer.ts";
 import { within } from "../pause.ts";

@@ -1,4 +1,4 @@
-import { errorOf } from "../../containers/deliveries.ts";
+import { errorOf } from "../../ground/thrown.ts";
 import { within } from "../pause.ts";
 import type { Level, Unit } from "./unit.ts";
 

@@ -111,7 +111,7 @@ const DEFAULTS: readonly (keyof SubscriberDefaults)[] = [
 export const WORKER: readonly (keyof AnySubscriberOptions)[] = [...DEFAULTS, "batch", "orderBy"];
 const SHARED: readonly string[] = ["schema", "filter", "publishTo", "middleware", "title", "description"];
 /** What a subscriber without a group may say of how it is run. */
-export const FAN_OUT: readonly string[] = ["concurrency", "timeout", "prefetch", "drain", "from"];
+const FAN_OUT: readonly string[] = ["concurrency", "timeout", "prefetch", "drain", "from"];
 
 /** Check an app's options, and part them. */
 export function appOptions(options: AppOptions): { name: string; log: Logger; defaults: SubscriberDefaults } {

@@ -65,16 +65,7 @@ export class Registry {
       throw new InvalidArgumentError("stream", rule, streams.join(", "));
     }
     const sharing = akin ?? new Sharing(group, streams);
-    sharing.add(subscriber);
+    sharing.add(subscriber, this.#client);
     if (akin === undefined) this.sharings.push(sharing);
-    const { deadLetter } = sharing.worker;
-    if (typeof deadLetter !== "string") return;
-    for (const key of streams)
-      if (!this.#client.sharesSlot(key, deadLetter))
-        throw new InvalidArgumentError(
-          "deadLetter",
-          `a key in the slot of ${JSON.stringify(key)}`,
-          deadLetter,
-        );
   }
 }

@@ -1,5 +1,6 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { errorOf } from "../../containers/deliveries.ts";
+import { isThenable } from "../../ground/thenable.ts";
+import { errorOf } from "../../ground/thrown.ts";
 import { issuesOf, parsed } from "../../wire/codec.ts";
 import type { GroupMessage, Message } from "../../wire/message.ts";
 import { refusalOf, Undecodable } from "./content.ts";
@@ -96,8 +97,4 @@ export function after<R>(
   }
   if (!isThenable(result)) return done(result);
   return Promise.resolve(result).then(done, (thrown) => failed(errorOf(thrown)));
-}
-
-function isThenable(value: unknown): boolean {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }

@@ -1,8 +1,14 @@
 import { isDeepStrictEqual } from "node:util";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
+import type { Client } from "../../connection/client.ts";
 import { assertName } from "../../ground/assert.ts";
 import { InvalidArgumentError } from "../../ground/errors.ts";
-import { type WorkerOptions, type WorkerSettings, workerSettings } from "../worker/options.ts";
+import {
+  assertDeadLetter,
+  type WorkerOptions,
+  type WorkerSettings,
+  workerSettings,
+} from "../worker/options.ts";
 import type { Context } from "./context.ts";
 import { middlewareOf } from "./middleware.ts";
 import { type AnySubscriberOptions, subscriberOptions, WORKER } from "./options.ts";
@@ -111,7 +117,7 @@ export class Sharing {
   }
 
   /** Let another one share. Throws InvalidArgumentError where that makes no sense. */
-  add(subscriber: Subscriber): void {
+  add(subscriber: Subscriber, client: Client): void {
     const before = this.subscribers.at(-1);
     const where = `${this.streams.join(", ")} of group ${this.group}`;
     if (before !== undefined && before.filter === null) {
@@ -120,7 +126,7 @@ export class Sharing {
     }
     this.subscribers.push(subscriber);
     try {
-      workerSettings(this.worker);
+      assertDeadLetter(client, this.streams, workerSettings(this.worker).deadLetter);
     } catch (error) {
       this.subscribers.pop();
       throw error;

@@ -1,5 +1,6 @@
 import { assertInteger, assertOptions } from "../../ground/assert.ts";
 import { printable } from "../../ground/display.ts";
+import { type Time, toMilliseconds } from "../../ground/duration.ts";
 import { ClosedError } from "../../ground/errors.ts";
 import type { Message } from "../../wire/message.ts";
 import type { Published } from "./outlet.ts";
@@ -8,6 +9,8 @@ import type { Published } from "./outlet.ts";
 export interface WitnessOptions {
   /** Only of this stream. @defaultValue any */
   readonly stream?: string;
+  /** How long to wait. @defaultValue 10 seconds */
+  readonly timeout?: Time;
 }
 
 /** Things that happen, kept for who waits for them. */
@@ -31,21 +34,26 @@ class Witness<S extends { readonly stream: string }> {
     this.#look();
   }
 
-  first(count: number, { stream }: WitnessOptions): Promise<S[]> {
+  first(count: number, { stream, timeout = 10_000 }: WitnessOptions): Promise<S[]> {
     assertInteger("count", count, 1);
+    const ms = toMilliseconds("timeout", timeout);
     return new Promise((resolve, reject) => {
-      const look = (): void => {
+      const look = (isLate: boolean): void => {
         const some = this.#seen.filter((one) => stream === undefined || one.stream === stream);
-        if (some.length >= count) resolve(some.slice(0, count));
-        else if (this.#isOver) {
-          const where = stream === undefined ? "" : ` of ${JSON.stringify(stream)}`;
-          const text = `the app stopped when ${some.length} of ${count} messages${where} were ${this.#what}`;
-          reject(new ClosedError(text));
-        } else return;
-        this.#looks.delete(look);
+        if (some.length < count && !this.#isOver && !isLate) return;
+        this.#looks.delete(onChange);
+        clearTimeout(timer);
+        if (some.length >= count) return resolve(some.slice(0, count));
+        const where = stream === undefined ? "" : ` of ${JSON.stringify(stream)}`;
+        const what = `${some.length} of ${count} messages${where} were ${this.#what}`;
+        reject(
+          isLate ? new Error(`${what} within ${ms} ms`) : new ClosedError(`the app stopped when ${what}`),
+        );
       };
-      this.#looks.add(look);
-      look();
+      const onChange = (): void => look(false);
+      const timer = setTimeout(() => look(true), ms);
+      this.#looks.add(onChange);
+      onChange();
     });
   }
 
@@ -102,10 +110,11 @@ export class TestApp {
    * published. Their acknowledgements are on the way.
    *
    * @returns so many messages, in the order in which they were done.
-   * @throws ClosedError where the app stops before there are so many; InvalidArgumentError for a count below 1.
+   * @throws Error where there are not so many in time; ClosedError where the app stops before; InvalidArgumentError for a
+   * count below 1.
    */
   async handled(count: number, options: WitnessOptions = {}): Promise<Message<unknown>[]> {
-    assertOptions("handled", options, ["stream"]);
+    assertOptions("handled", options, ["stream", "timeout"]);
     return this.#witnesses.handled.first(count, options);
   }
 
@@ -113,10 +122,11 @@ export class TestApp {
    * The first values that the app has published since the test began, replies among them.
    *
    * @returns so many, in the order in which the server has confirmed them.
-   * @throws ClosedError where the app stops before there are so many; InvalidArgumentError for a count below 1.
+   * @throws Error where there are not so many in time; ClosedError where the app stops before; InvalidArgumentError for a
+   * count below 1.
    */
   async published(count: number, options: WitnessOptions = {}): Promise<Published[]> {
-    assertOptions("published", options, ["stream"]);
+    assertOptions("published", options, ["stream", "timeout"]);
     return this.#witnesses.published.first(count, options);
   }
 

@@ -1,5 +1,5 @@
-import { errorOf } from "../../containers/deliveries.ts";
 import { InvalidArgumentError, RetryError } from "../../ground/errors.ts";
+import { errorOf } from "../../ground/thrown.ts";
 import { type GroupMessage, isSettled, markSettled } from "../../wire/message.ts";
 import type { Counters } from "./counters.ts";
 import { type BatchHandler, Call, type Handler } from "./handler.ts";
@@ -127,7 +127,7 @@ export class Crew<T> {
     else {
       // Should its handler still run, the chain is no business of that call any more.
       task.chain = null;
-      chain.retrying = task.message.id;
+      chain.retrying = task.message;
       chain.until = performance.now() + waits + GRACE;
     }
   }
@@ -164,7 +164,7 @@ export class Crew<T> {
     const known = this.#chains.get(key);
     task.chain = known ?? { key, waiting: [], retrying: null, until: 0 };
     if (known === undefined) this.#chains.set(key, task.chain);
-    else if (known.retrying === task.message.id) known.retrying = null;
+    else if (isSame(known.retrying, task.message)) known.retrying = null;
     else {
       known.waiting.push(task);
       this.#aside++;
@@ -278,6 +278,11 @@ export class Crew<T> {
     counters.inFlight -= messages;
     counters.times.add(performance.now() - begun);
   }
+}
+
+/** Whether two messages are of one entry: streams have ids in common. */
+function isSame(one: GroupMessage<unknown> | null, { stream, id }: GroupMessage<unknown>): boolean {
+  return one !== null && one.id === id && one.stream === stream;
 }
 
 /** What became of each message of a batch, where its handler is another's and says so: those without an error are done. */

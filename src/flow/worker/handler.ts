@@ -1,5 +1,6 @@
-import { errorOf } from "../../containers/deliveries.ts";
 import { HandlerTimeoutError } from "../../ground/errors.ts";
+import { isThenable } from "../../ground/thenable.ts";
+import { errorOf } from "../../ground/thrown.ts";
 import type { GroupMessage } from "../../wire/message.ts";
 
 /** What a handler is given beside the message. */
@@ -104,8 +105,4 @@ export class Call implements HandlerContext {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#ending(error, result);
   }
-}
-
-function isThenable(value: unknown): boolean {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }

@@ -50,7 +50,10 @@ export class ConsumerName {
   async claim(): Promise<void> {
     this.#renewedAt = performance.now();
     const claims = await Promise.all(this.#keys.map((key) => this.#run(claimName, key, [this.#lease])));
-    if (claims.every((claim) => claim === 1)) return;
+    if (claims.every((claim) => claim === 1)) {
+      this.current = this.#wanted;
+      return;
+    }
     await this.drop();
     this.current = this.prefix + randomBytes(4).toString("hex");
   }
@@ -63,9 +66,10 @@ export class ConsumerName {
     return claims.every((claim) => claim === 1);
   }
 
-  /** Give it back. */
+  /** Give it back, and keep it no more: a look that is under way would claim it again. */
   async drop(): Promise<void> {
     if (this.isOwn) return;
+    this.#renewedAt = Number.POSITIVE_INFINITY;
     await Promise.all(this.#keys.map((key) => this.#run(dropName, key, [])));
   }
 

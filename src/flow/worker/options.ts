@@ -1,4 +1,6 @@
 import { constants } from "node:os";
+import type { Client } from "../../connection/client.ts";
+import { deadLetterKey } from "../../containers/beside.ts";
 import {
   assertInteger,
   assertName,
@@ -217,6 +219,22 @@ export function workerSettings<T>(options: WorkerOptions<T>): WorkerSettings<T> 
     signal: signal ?? null,
     stopOn: signalsOf(stopOn),
   };
+}
+
+/** Dead letters are not to be handled again; and in a cluster a script's keys are in one slot, so theirs is their stream's. */
+export function assertDeadLetter(
+  client: Pick<Client, "isCluster" | "sharesSlot">,
+  keys: readonly string[],
+  deadLetter: WorkerSettings<never>["deadLetter"],
+): void {
+  if (typeof deadLetter === "string" && keys.includes(deadLetter))
+    throw new InvalidArgumentError("deadLetter", "none of the streams that are read", deadLetter);
+  if (!client.isCluster || deadLetter === false || typeof deadLetter === "function") return;
+  for (const key of keys) {
+    const dead = deadLetter ?? deadLetterKey(key);
+    if (!client.sharesSlot(key, dead))
+      throw new InvalidArgumentError("deadLetter", `a key in the slot of ${JSON.stringify(key)}`, dead);
+  }
 }
 
 function batchOf(batch: BatchOptions | undefined): { size: number; wait: number } | null {

@@ -168,15 +168,15 @@ export class Session<T> {
   async #start(): Promise<void> {
     const { reading, settings } = this.#host;
     const { signal } = this.#closing;
-    const { client, keys } = reading;
-    const group = reading.group!;
+    const { client, keys, group } = reading;
     for (let failures = 0; !signal.aborted; failures++) {
       try {
         await this.#name.claim();
-        const starts = new Map(keys.map((key) => [key, settings.from ?? group.startOf(key)]));
-        await createGroup(client, group.name, starts, signal);
+        const starts = new Map(keys.map((key) => [key, settings.from ?? group!.startOf(key)]));
+        await createGroup(client, group!.name, starts, signal);
         for (const key of keys) {
-          const deliveries = new Deliveries(client, key, group.name, this.#name.current, settings.lease);
+          signal.throwIfAborted(); // The name is given back by then, and may be another's.
+          const deliveries = new Deliveries(client, key, group!.name, this.#name.current, settings.lease);
           if (!this.#name.isOwn) await deliveries.orphan();
           await deliveries.removeIdle(this.#name.prefix, this.#name.goneAfter);
           this.#deliveries.set(key, deliveries);
@@ -213,8 +213,8 @@ export class Session<T> {
 
   /** Remove a consumer that nobody will ever read as again. */
   async #leave(): Promise<void> {
-    const all = this.#name.isOwn ? this.#deliveries.values() : [];
-    for (const deliveries of all) await deliveries.removeIdle(this.#name.current, 0);
+    if (!this.#name.isOwn) return;
+    for (const deliveries of this.#deliveries.values()) await deliveries.removeIdle(this.#name.current, 0);
   }
 
   /** Give back all that has not begun: it is due at once, and this delivery does not count. */

@@ -1,8 +1,9 @@
 import { deadLetterKey } from "../../containers/beside.ts";
-import { type Deliveries, errorOf, waitOf } from "../../containers/deliveries.ts";
+import { type Deliveries, waitOf } from "../../containers/deliveries.ts";
 import { assertName } from "../../ground/assert.ts";
 import { toMilliseconds } from "../../ground/duration.ts";
 import { DecodeError, NoSuchGroupError, RejectError, RetryError } from "../../ground/errors.ts";
+import { errorOf } from "../../ground/thrown.ts";
 import { type Delivery, type GroupMessage, isSettled, markSettled } from "../../wire/message.ts";
 import { REDRIVE_GROUP } from "../dead-letter.ts";
 import { isPassing, pause } from "../pause.ts";
@@ -21,7 +22,7 @@ export interface SettleHost<T> {
   emit(make: () => WorkerEvent): void;
   /** The connection is gone; it is tried again. */
   lost(error: Error): void;
-  /** The server knows what became of a message, or it is given up; `isWaiting` where it comes back after `delay` ms. */
+  /** The server knows what became of a message, or it is given up; it comes back after `waits` ms, `null` if not. */
   settled(message: GroupMessage<T>, waits: number | null): void;
   /** A verb of a message could not be carried out. */
   reopened(message: GroupMessage<T>): void;
@@ -169,8 +170,7 @@ export class Settling<T> {
     const deliveries = this.#host.deliveriesOf(entry.stream);
     try {
       const key = this.#deadLetterOf(entry, error);
-      const act = (): Promise<number> =>
-        key === false ? deliveries.ackNow([entry.id]) : deliveries.bury(entry, key, error, count);
+      const act = (): Promise<number> => deliveries.bury(entry, key === false ? null : key, error, count);
       const moved = await this.#persist(entry, 0, act);
       if (moved === 1) {
         counters.deadLettered++;

@@ -31,8 +31,8 @@ export interface Chain<T> {
   readonly key: unknown;
   /** Those that wait for their turn. */
   readonly waiting: Task<T>[];
-  /** Id of the message that waits for its retry, and keeps the others waiting; `null` while one runs. */
-  retrying: string | null;
+  /** The message that waits for its retry, and keeps the others waiting; `null` while one runs. */
+  retrying: GroupMessage<T> | null;
   /** Until when that is waited for, by `performance.now()`: another worker may have it. */
   until: number;
 }

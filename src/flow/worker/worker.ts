@@ -1,4 +1,5 @@
-import { deadLetterKey } from "../../containers/beside.ts";
+import { Group } from "../../containers/group.ts";
+import { GroupStream } from "../../containers/group-stream.ts";
 import type { Reading } from "../../containers/read.ts";
 import { printable } from "../../ground/display.ts";
 import { ClosedError, InvalidArgumentError } from "../../ground/errors.ts";
@@ -9,6 +10,7 @@ import { type GroupSource, readingOf } from "../source.ts";
 import { Counters, type WorkerMetrics } from "./counters.ts";
 import type { BatchHandler, Handler } from "./handler.ts";
 import {
+  assertDeadLetter,
   type BatchOptions,
   type WorkerEvent,
   type WorkerOptions,
@@ -83,11 +85,11 @@ export class Worker<T> {
   constructor(group: GroupSource<T>, handler: Handler<T> | BatchHandler<T>, options: WorkerOptions<T> = {}) {
     if (typeof handler !== "function") throw new InvalidArgumentError("handler", "a function", handler);
     this.#settings = workerSettings(options);
-    this.#reading = readingOf<T, GroupMessage<T>>(group);
-    if (this.#reading.group === null)
+    if (!(group instanceof Group || group instanceof GroupStream))
       throw new InvalidArgumentError("group", "a ConsumerGroup, a TimeSeries or one of their streams", group);
+    this.#reading = readingOf<T, GroupMessage<T>>(group);
     this.#handler = handler;
-    this.#assertDeadLetters();
+    assertDeadLetter(this.#reading.client, this.#reading.keys, this.#settings.deadLetter);
   }
 
   /** What the living workers of this process count; those that are stopped or forgotten are not among them. */
@@ -138,7 +140,8 @@ export class Worker<T> {
    * stays away.
    */
   async runOnce(): Promise<number> {
-    if (this.#running !== null && !this.#isStopped)
+    if (this.#isStopped) throw stopped();
+    if (this.#running !== null)
       throw new InvalidArgumentError("runOnce", "called while it does not run", "running");
     const before = this.#counters.in.count;
     this.#running = this.#work(true).finally(() => {
@@ -194,7 +197,7 @@ export class Worker<T> {
   }
 
   async #work(isOnce: boolean): Promise<void> {
-    if (this.#isStopped) throw new ClosedError("the worker is stopped");
+    if (this.#isStopped) throw stopped();
     // Many workers may share a signal, and many listeners on one make Node.js warn.
     const signal = this.#settings.signal && AbortSignal.any([this.#settings.signal]);
     const host = {
@@ -221,20 +224,10 @@ export class Worker<T> {
       Worker.#roll.remove(this as never);
     }
   }
+}
 
-  /** Dead letters are not to be handled again; and in a cluster a script's keys are in one slot, so theirs is their stream's. */
-  #assertDeadLetters(): void {
-    const { client, keys } = this.#reading;
-    const { deadLetter } = this.#settings;
-    if (typeof deadLetter === "string" && keys.includes(deadLetter))
-      throw new InvalidArgumentError("deadLetter", "none of the streams that are read", deadLetter);
-    if (!client.isCluster || deadLetter === false || typeof deadLetter === "function") return;
-    for (const key of keys) {
-      const dead = deadLetter ?? deadLetterKey(key);
-      if (!client.sharesSlot(key, dead))
-        throw new InvalidArgumentError("deadLetter", `a key in the slot of ${JSON.stringify(key)}`, dead);
-    }
-  }
+function stopped(): ClosedError {
+  return new ClosedError("the worker is stopped");
 }
 
 printable(Worker, (worker) => `<Worker${worker.isRunning ? " running" : ""}>`);

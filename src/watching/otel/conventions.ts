@@ -1,4 +1,5 @@
 import type { Attributes } from "@opentelemetry/api";
+import { CORRELATION_ID } from "../../flow/app/headers.ts";
 import { GroupMessage, type Message } from "../../wire/message.ts";
 
 /** The scope under which spans and metrics are reported. */
@@ -48,7 +49,7 @@ export function sharedFacts(messages: readonly Traced[]): Attributes {
 /** What is known of one message, as attributes. */
 export function messageFacts(message: Traced): Attributes {
   const { id, headers } = message;
-  const conversation = headers["correlation-id"];
+  const conversation = headers[CORRELATION_ID];
   return {
     [MESSAGE_ID]: id,
     ...(conversation === undefined ? {} : { [CONVERSATION_ID]: conversation }),

@@ -6,9 +6,9 @@ import { signalOf, type TraceOptions, tracing } from "./handler.ts";
  * Middleware that traces an app: each publication is a PRODUCER span, `send <stream>`, each handled message or batch a
  * CONSUMER span, `process <stream>`, in one trace by the headers `traceparent`, `tracestate` and `baggage`.
  *
- * The span of a reply is `send`, without the stream of the one who asked. Spans and durations are those of {@link traceHandler}; a publication's duration goes to the histogram
- * `messaging.client.operation.duration`. A publication whose headers name a span already keeps them, and has a link to it.
- * Use it first, so that it is outermost: what middleware before it puts in the active context is not there in the handler.
+ * The span of a reply is `send`, without the stream of the one who asked. Spans and durations are those of
+ * {@link traceHandler}; a publication's duration goes to the histogram `messaging.client.operation.duration`. A publication
+ * whose headers name a span already keeps them, and has a link to it. Use it first, so that it is outermost: what middleware before it puts in the active context is not there in the handler.
  *
  * @example
  * ```ts

@@ -13,7 +13,9 @@ import {
   type Tracer,
   trace,
 } from "@opentelemetry/api";
-import { errorOf } from "../../containers/deliveries.ts";
+import { CORRELATION_ID } from "../../flow/app/headers.ts";
+import { isThenable } from "../../ground/thenable.ts";
+import { errorOf } from "../../ground/thrown.ts";
 import { extracted, type Headers, injected, senderOf } from "./context.ts";
 import {
   BATCH_COUNT,
@@ -84,7 +86,7 @@ export class Telemetry {
    */
   send<R>(outgoing: Outgoing, call: (headers: Headers) => R): R {
     const { stream, headers, isTemporary } = outgoing;
-    const conversation = outgoing.correlationId ?? headers["correlation-id"];
+    const conversation = outgoing.correlationId ?? headers[CORRELATION_ID];
     const sender = senderOf(headers);
     const facts = operationFacts("send", isTemporary ? {} : { [DESTINATION]: stream });
     const operation = this.#begin(isTemporary ? "send" : `send ${stream}`, {
@@ -234,8 +236,4 @@ function linkTo(message: Traced): Link[] {
   return sender === null
     ? []
     : [{ context: sender, attributes: { [DESTINATION]: message.stream, [MESSAGE_ID]: message.id } }];
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }

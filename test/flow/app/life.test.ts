@@ -44,6 +44,21 @@ test("App.start, App.stop – hooks in order: startup before anything is read, s
   expect(notes).toEqual(["first, groups: 0", "second", "handler", "first down, consumers: ", "second down"]);
 });
 
+test("App.start – after stop: it does not start again, and says so", async () => {
+  const app = stage.app();
+  await app.start();
+  await app.stop();
+  await failure(app.start(), ClosedError);
+});
+
+test("App.run – called twice: both end when it is stopped", async () => {
+  const app = stage.app();
+  const runs = Promise.all([app.run(), app.run()]);
+  await app.start();
+  await app.stop();
+  expect(await within(5000, runs)).toEqual([0, 0]);
+});
+
 test("App.start – a startup hook that fails: nothing is read, shutdown hooks are called, start rejects", async () => {
   const app = stage.app();
   const notes: string[] = [];
@@ -330,6 +345,7 @@ test("App.test – handled and published: the first n since, by stream; they rej
   expect((await t.published(2, { stream: b })).map(({ value }) => value)).toEqual([1, 3]);
   expect((await t.published(3)).map(({ value }) => value)).toEqual([1, 2, 3]);
   const more = [t.handled(5), t.published(9, { stream: a })].map((one) => failure(one, ClosedError));
+  await expect(t.handled(5, { timeout: 50 })).rejects.toThrow("4 of 5 messages were handled within 50 ms");
   await failure(t.handled(0), InvalidArgumentError);
   await failure(app.test(), InvalidArgumentError);
   await t.stop();

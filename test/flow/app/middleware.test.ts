@@ -143,6 +143,23 @@ test("App.use – a body that does not decode passes through the middleware, and
   expect(notes).toEqual(["DecodeError", "Undecodable"]);
 });
 
+test("App.use – a body that does not decode fails also where middleware swallows that", async () => {
+  const log = new Lines();
+  const app = stage.app({ log });
+  app.use(async (_message, _context, next) => {
+    try {
+      await next();
+    } catch {}
+  });
+  app.subscriber(stage.key, { group: "g" }, () => {});
+  const headers = '{"content-type":"application/json"}';
+  await stage.watch.redis.xadd(stage.key, "1-0", "json", "{", "@headers", headers);
+  await using _ = await app.test();
+  await expect
+    .poll(() => log.errors("a message was given up"))
+    .toMatchObject([{ code: "DECODE", id: "1-0" }]);
+});
+
 test("App.use – publish: onion order around publishers, results and what handlers publish, with other values and options", async () => {
   const app = stage.app();
   const [to, more] = [`${stage.key}:to`, `${stage.key}:more`];

@@ -65,6 +65,7 @@ test("App.subscriber – what cannot be subscribed to: refused at once, nothing 
     ["a", { group: "g", batch: { size: 1 }, publishTo: "b" }, nothing, "publishTo"],
     ["a", { group: "g", batch: { size: 0 } }, nothing, "batch.size"],
     ["a", { group: "g", concurrency: 0 }, nothing, "concurrency"],
+    ["a", { group: "g", deadLetter: "a" }, nothing, "deadLetter"],
     ["a", { group: "g", retry: { maxDeliveries: 0 } }, nothing, "retry.maxDeliveries"],
     ["a", { ack: "first" }, nothing, "ack"],
     ["a", { retry: {} }, nothing, "retry"],

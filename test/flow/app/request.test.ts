@@ -58,6 +58,14 @@ test("App.request – a failure is told at once when no delivery is left, and no
   expect(attempts).toHaveLength(7);
 });
 
+test("App.request – what no subscriber accepts is a failure at once where it is acknowledged all the same", async () => {
+  const app = stage.app();
+  app.subscriber(stage.key, { group: "g", ack: "always", filter: () => false }, () => 1);
+  await using _ = await app.test();
+  const asked = app.request({}, { stream: stage.key, timeout: 4000 });
+  await expect(asked).rejects.toMatchObject({ code: "REQUEST_FAILED" });
+});
+
 test("App.request – a handler that is too late for the last time, and a body that does not decode, are failures", async () => {
   const app = stage.app({ timeout: 20, retry: { maxDeliveries: 1 } });
   app.subscriber(stage.key, { group: "g" }, () => new Promise(() => {}));

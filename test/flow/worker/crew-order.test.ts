@@ -70,6 +70,19 @@ test("Crew.orderBy – a failed message keeps those behind it waiting until it i
   expect(desk.numbers).toEqual([3, 4]);
 });
 
+test("Crew.orderBy – a message of another stream with the id of one that waits for its retry is not that one", async () => {
+  const { desk, host, crew } = ordered();
+  const first = task(1, "a");
+  await host.give(first, task(2, "a"));
+  await desk.end(1, new Error("no"));
+  crew.settled(first, 500);
+  await host.give(task(1, "a", "other"));
+  expect(desk.numbers).toEqual([]);
+  await host.give(task(1, "a"));
+  await desk.end(1);
+  expect(desk.numbers).toEqual([2]);
+});
+
 test("Crew.orderBy – a failed message that is dead lets the next go on", async () => {
   const { desk, host, crew } = ordered();
   const first = task(1, "a");

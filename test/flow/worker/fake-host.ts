@@ -17,10 +17,10 @@ const DELIVERY: Delivery = {
   ...{ reject: async () => true, extend: async () => true },
 };
 
-/** A task for a message. */
-export function task(n: number, key?: string): Task<Item> {
+/** A task for a message, of the stream "s" where none is named. */
+export function task(n: number, key?: string, stream = "s"): Task<Item> {
   const data = key === undefined ? { n } : { n, key };
-  return new Task(new GroupMessage("s", `${n}-0`, data, {}, 1, DELIVERY), performance.now());
+  return new Task(new GroupMessage(stream, `${n}-0`, data, {}, 1, DELIVERY), performance.now());
 }
 
 /** A host with a queue in memory, and the crew that works for it. */

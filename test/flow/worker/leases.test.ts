@@ -55,6 +55,19 @@ test.concurrent("Deliveries.bury – from many connections at once: one dead let
   expect(await scene.pending()).toBe(0);
 });
 
+test.concurrent("Deliveries.bury – dropping an entry: only in its own delivery", async () => {
+  await using scene = await Scene.open();
+  await using db = scene.database();
+  await scene.add(1);
+  await scene.watch.redis.xreadgroup("GROUP", "g", "c", "STREAMS", scene.key, ">");
+  const [id] = await scene.ids();
+  const deliveries = new Deliveries(Client.of(db), scene.key, "g", "c");
+  expect(await deliveries.bury({ id: id!, deliveries: 2 }, null, new Error("late"))).toBe(0);
+  expect(await scene.pending()).toBe(1);
+  expect(await deliveries.bury({ id: id!, deliveries: 1 }, null, new Error("no"))).toBe(1);
+  expect([await scene.pending(), await scene.dead()]).toEqual([0, []]);
+});
+
 test.concurrent("Worker – two give up the same entries at once, one of them too late: one dead letter each", async () => {
   await using scene = await Scene.open();
   await using db = scene.database();

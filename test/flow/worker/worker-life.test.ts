@@ -14,6 +14,23 @@ function idle(handler: Handler<Text>, options: WorkerOptions<Text> = {}) {
   return at.db.worker(at.db.consumerGroup("g", at.key), handler, { retry: SOON, ...options } as object);
 }
 
+test("Worker.runOnce – while it stops: refused, and stopping again still waits for the end", async () => {
+  await fill(at.watch, at.key, 1);
+  const desk = new Desk();
+  const job = work(at, desk.handler);
+  await desk.at(1);
+  const first = job.worker.stop();
+  await expect(job.worker.runOnce()).rejects.toBeInstanceOf(ClosedError);
+  let isOver = false;
+  const second = job.worker.stop().then(() => {
+    isOver = true;
+  });
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(isOver).toBe(false);
+  await desk.end(1);
+  await within(5000, Promise.all([first, second]));
+});
+
 test("Worker.pause – what has not begun goes to another worker, uncounted; what runs goes on", async () => {
   await fill(at.watch, at.key, 3);
   const desk = new Desk();
