@@ -43,7 +43,10 @@ class Witness<S extends { readonly stream: string }> {
         if (some.length < count && !this.#isOver && !isLate) return;
         this.#looks.delete(onChange);
         clearTimeout(timer);
-        if (some.length >= count) return resolve(some.slice(0, count));
+        if (some.length >= count) {
+          resolve(some.slice(0, count));
+          return;
+        }
         const where = stream === undefined ? "" : ` of ${JSON.stringify(stream)}`;
         const what = `${some.length} of ${count} messages${where} were ${this.#what}`;
         reject(
