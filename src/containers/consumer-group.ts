@@ -1,6 +1,7 @@
 import type { RedisLike } from "../connection/driver.ts";
 import { assertName, assertOptions } from "../ground/assert.ts";
-import { printable } from "../ground/display.ts";
+import { printable, showable, shown, tableOf } from "../ground/display.ts";
+import { legible } from "../ground/table.ts";
 import {
   type InputOf,
   type PayloadOptions,
@@ -13,6 +14,7 @@ import type { Attributes } from "./attributes.ts";
 import { Group, type MemberOptions, readAll } from "./group.ts";
 import type { GroupKeys, KeyOf } from "./group-keys.ts";
 import { GroupStream } from "./group-stream.ts";
+import { groupTable } from "./group-table.ts";
 import type { GroupReadOptions } from "./read.ts";
 
 /** The class behind {@link ConsumerGroup}, without the attributes. */
@@ -50,7 +52,9 @@ export class GroupOverStreams<K extends string, T, I> extends Group<K, GroupStre
   async read(options: GroupReadOptions = {}): Promise<{ [Key in K]?: GroupMessage<T>[] }> {
     const result: Record<string, GroupMessage<T>[]> = {};
     for (const [key, messages] of await readAll<T>(this as never, options)) setOwn(result, key, messages);
-    return result as { [Key in K]?: GroupMessage<T>[] };
+    return shown(result as { [Key in K]?: GroupMessage<T>[] }, () => ({
+      tables: [tableOf(`Read by ${this.consumerName} of ${this.name}`, Object.values(result).flat())],
+    }));
   }
 
   /** The same group under another consumer. */
@@ -106,7 +110,14 @@ export interface ConsumerGroupConstructor {
 /** The class of consumer groups. */
 export const ConsumerGroup: ConsumerGroupConstructor = GroupOverStreams as never;
 
-printable(
-  GroupOverStreams,
-  ({ name, consumerName, keys }) => `<ConsumerGroup ${name} ${consumerName} [${keys.join(", ")}]>`,
+printable(GroupOverStreams, ({ name, consumerName, keys }) =>
+  legible(`<ConsumerGroup ${name} ${consumerName} [${keys.join(", ")}]>`),
 );
+showable(GroupOverStreams, async ({ name, keys, streams }) => ({
+  tables: [
+    await groupTable(
+      name,
+      keys.map((key) => streams[key]!),
+    ),
+  ],
+}));

@@ -1,6 +1,7 @@
 import type { RedisLike } from "../connection/driver.ts";
 import { type ReadingGroup, read } from "../connection/reader.ts";
 import { assertInteger, assertName, assertOptionalBoolean, assertOptions } from "../ground/assert.ts";
+import { showable, shownList } from "../ground/display.ts";
 import { type Time, toMilliseconds } from "../ground/duration.ts";
 import { InvalidArgumentError, RejectError, type ReplyErrorOptions } from "../ground/errors.ts";
 import type { InputOf, PayloadOptions, SchemaOptions, TextRecord } from "../wire/codec.ts";
@@ -8,6 +9,7 @@ import { compareIds, type IdLike, toId } from "../wire/id.ts";
 import { type Delivery, GroupMessage, Message, type MessageMaker, markSettled } from "../wire/message.ts";
 import { deadLetterKey } from "./beside.ts";
 import { Deliveries } from "./deliveries.ts";
+import { groupTable } from "./group-table.ts";
 import type { ConsumerInfo } from "./info.ts";
 import {
   type PendingEntry,
@@ -18,7 +20,7 @@ import {
 } from "./pending.ts";
 import type { LazyList } from "./range.ts";
 import { afterId, type GroupReadOptions, groupPlan, type Reading } from "./read.ts";
-import { Stream } from "./stream.ts";
+import { Stream, streamPicture } from "./stream.ts";
 
 /** Options of {@link GroupStream.claim}. */
 export interface ClaimOptions {
@@ -175,7 +177,11 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
     if (exact.length === 0) return [];
     const args = [this.key, this.group, consumer, idle, ...exact];
     if (justId) return (await this.client.command("xclaim", [...args, "JUSTID"], this.facts())) as string[];
-    return this.#delivered(await this.client.commandBuffer("xclaim", args, this.facts()), consumer);
+    const claimed = await this.#delivered(
+      await this.client.commandBuffer("xclaim", args, this.facts()),
+      consumer,
+    );
+    return shownList(claimed, `Claimed from ${this.key} by ${consumer} of ${this.group}`);
   }
 
   /**
@@ -219,7 +225,10 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
     const list = () => this.deliveredList();
     const messages = await read(this.client, { after, list, group: this.#reading, ...plan });
     const own = messages.get(this.key) ?? [];
-    return lastId === ">" ? own : this.counted(own);
+    return shownList(
+      lastId === ">" ? own : await this.counted(own),
+      `Read from ${this.key} by ${this.group}`,
+    );
   }
 
   /** Set the group's cursor on this stream: what comes after it is new. Sends `XGROUP SETID`. */
@@ -338,3 +347,8 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
     };
   }
 }
+
+showable(GroupStream, async (stream) => {
+  const [group, { tables }] = await Promise.all([groupTable(stream.group, [stream]), streamPicture(stream)]);
+  return { tables: [group, ...tables] };
+});

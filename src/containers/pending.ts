@@ -1,8 +1,9 @@
 import type { Client } from "../connection/client.ts";
 import { assertInteger, assertName, assertOptions } from "../ground/assert.ts";
-import { printable } from "../ground/display.ts";
+import { printable, tabular } from "../ground/display.ts";
 import { type Time, toMilliseconds } from "../ground/duration.ts";
 import type { ReplyErrorOptions } from "../ground/errors.ts";
+import { legible } from "../ground/table.ts";
 import { type IdLike, millisecondsOf, sequenceOf, toId } from "../wire/id.ts";
 import { LazyList, PAGE } from "./range.ts";
 
@@ -86,9 +87,9 @@ export function pendingEntries(
   const first = start === undefined ? "-" : toId(start, "start");
   const last = stop === undefined ? "+" : toId(stop, "stop");
   const who = consumer === undefined ? [] : [consumer];
-  return new LazyList(async function* () {
+  return new LazyList(async function* (most) {
     let from = first;
-    for (let left = count ?? Number.POSITIVE_INFINITY; left > 0; ) {
+    for (let left = Math.min(count ?? most, most); left > 0; ) {
       const size = Math.min(PAGE, left);
       const reply = await client.command("xpending", [key, group, ...age, from, last, size, ...who], facts);
       const entries = (reply as [string, string, number, number][]).map(
@@ -99,7 +100,7 @@ export function pendingEntries(
       left -= entries.length;
       from = `(${entries.at(-1)!.id}`;
     }
-  });
+  }, `Pending entries of ${group} on ${key}`);
 }
 
 /** What is pending of a group on one stream, in short. */
@@ -123,5 +124,19 @@ export async function pendingSummary(client: Client, key: string, group: string)
 printable(
   PendingEntry,
   ({ id, consumer, idle, deliveries }) =>
-    `<PendingEntry ${id} ${consumer} idle ${idle} ms, deliveries ${deliveries}>`,
+    `<PendingEntry ${id} ${legible(consumer)} idle ${idle} ms, deliveries ${deliveries}>`,
+);
+tabular(
+  PendingEntry,
+  (entries) => ({
+    heads: ["id", "time", "consumer", "idle ms", "deliveries"],
+    rows: entries.map(({ id, timestamp, consumer, idle, deliveries }) => [
+      id,
+      timestamp,
+      consumer,
+      idle,
+      deliveries,
+    ]),
+  }),
+  ({ id }) => `Pending entry ${id}`,
 );

@@ -1,5 +1,6 @@
 import { assertInteger } from "../ground/assert.ts";
-import { printable } from "../ground/display.ts";
+import { type Picture, printable, showable, shown, tableOf } from "../ground/display.ts";
+import { counted, legible, ROWS_AT_END } from "../ground/table.ts";
 import { type IdLike, toId } from "../wire/id.ts";
 
 /** How many items a page holds. */
@@ -11,21 +12,31 @@ export const PAGE = 1000;
  * Each `await` and each loop reads anew. It is a thenable, so an `async` function that returns one gives the array.
  */
 export class LazyList<T> implements AsyncIterable<T>, PromiseLike<T[]> {
-  readonly #pages: () => AsyncIterable<T[]>;
+  static {
+    showable(LazyList, (list) => list.glance(2 * ROWS_AT_END));
+  }
 
-  /** `pages` starts a new read; its pages are not empty. */
-  constructor(pages: () => AsyncIterable<T[]>) {
+  readonly #pages: (most: number) => AsyncIterable<T[]>;
+  /** What it is a list of. */
+  protected readonly caption: string;
+
+  /**
+   * `pages` starts a new read; its pages are not empty, and it may end after `most` items. `caption` stands above its table
+   * in a notebook.
+   */
+  constructor(pages: (most: number) => AsyncIterable<T[]>, caption = "List") {
     this.#pages = pages;
+    this.caption = caption;
   }
 
   /** Page by page, as arrays of up to 1,000 that are never empty. */
   pages(): AsyncIterable<T[]> {
-    return this.#pages();
+    return this.#pages(Number.POSITIVE_INFINITY);
   }
 
   /** Item by item; never more than two pages are held. */
   [Symbol.asyncIterator](): AsyncIterator<T> {
-    return new ItemIterator(this.#pages()[Symbol.asyncIterator]());
+    return new ItemIterator(this.pages()[Symbol.asyncIterator]());
   }
 
   /** What `await` calls: all items as one array, `[]` where there are none. */
@@ -46,8 +57,28 @@ export class LazyList<T> implements AsyncIterable<T>, PromiseLike<T[]> {
 
   async #all(): Promise<T[]> {
     const all: T[] = [];
-    for await (const page of this.#pages()) for (const item of page) all.push(item);
-    return all;
+    for await (const page of this.pages()) for (const item of page) all.push(item);
+    return shown(all, () => this.picture(all));
+  }
+
+  /** What a notebook shows of the list as it is now: no more of it is read than that. */
+  protected async glance(most: number): Promise<Picture> {
+    const first: T[] = [];
+    for await (const page of this.#pages(most + 1)) {
+      first.push(...page.slice(0, most + 1 - first.length));
+      if (first.length > most) break;
+    }
+    return first.length <= most ? this.picture(first) : this.beginning(first.slice(0, most));
+  }
+
+  /** What is shown of all items. */
+  protected picture(items: readonly T[]): Picture {
+    return { tables: [tableOf(`${this.caption}: ${counted(items.length)}`, items)] };
+  }
+
+  /** What is shown where these are only the first. */
+  protected beginning(first: readonly T[]): Picture | Promise<Picture> {
+    return { tables: [tableOf(this.caption, first, { at: first.length, text: "more, not read" })] };
   }
 }
 
@@ -126,24 +157,59 @@ export function rangeQuery(
 export class Range<M> extends LazyList<M> {
   readonly #query: RangeQuery;
   readonly #read: (query: RangeQuery) => AsyncIterable<M[]>;
+  readonly #of: string;
 
-  /** `read` gives the pages of a query. */
-  constructor(query: RangeQuery, read: (query: RangeQuery) => AsyncIterable<M[]>) {
-    super(() => read(query));
+  /** `read` gives the pages of a query; `of` is what it is a range of. */
+  constructor(query: RangeQuery, read: (query: RangeQuery) => AsyncIterable<M[]>, of = "") {
+    super((most) => read({ ...query, count: Math.min(query.count, most) }), `Range ${described(query, of)}`);
     this.#query = query;
     this.#read = read;
+    this.#of = of;
   }
 
   /** The same range from its other end: `count` then counts from there. Reads by `XREVRANGE`. */
   reverse(): Range<M> {
-    return new Range({ ...this.#query, isReverse: !this.#query.isReverse }, this.#read);
+    return new Range({ ...this.#query, isReverse: !this.#query.isReverse }, this.#read, this.#of);
   }
 
   /** Say what would be read. */
   describe(): string {
-    const { start, stop, count, isReverse } = this.#query;
-    return `${start} .. ${stop}${count === Number.POSITIVE_INFINITY ? "" : `, at most ${count}`}${isReverse ? ", reversed" : ""}`;
+    return described(this.#query, this.#of);
+  }
+
+  /** The last ones are read from the other end; where there is a `count`, the last ones of it cannot. */
+  protected override async beginning(first: readonly M[]): Promise<Picture> {
+    const { count, isReverse } = this.#query;
+    if (count !== Number.POSITIVE_INFINITY) return super.beginning(first);
+    const last: M[] = [];
+    const end = this.#read({ ...this.#query, isReverse: !isReverse, count: ROWS_AT_END });
+    for await (const page of end) last.unshift(...page.toReversed());
+    const items = [...first.slice(0, ROWS_AT_END), ...last];
+    return { tables: [tableOf(this.caption, items, { at: ROWS_AT_END, text: "more" })] };
   }
 }
 
-printable(Range, (range) => `<Range ${range.describe()}>`);
+printable(Range, (range) => `<Range ${legible(range.describe())}>`);
+
+function described({ start, stop, count, isReverse }: RangeQuery, of: string): string {
+  const limits = `${count === Number.POSITIVE_INFINITY ? "" : `, at most ${count}`}${isReverse ? ", reversed" : ""}`;
+  return `${of === "" ? "" : `${of} `}${start} .. ${stop}${limits}`;
+}
+
+/** What a notebook shows of something whose length is known: how long it is, and both its ends. */
+export async function glanceAt<M>(
+  name: string,
+  source: {
+    readonly length: number;
+    readonly range: (start: undefined, stop: undefined, count: number) => Range<M>;
+  },
+): Promise<Picture> {
+  const { length, range } = source;
+  const caption = `${name}: ${counted(length)} ${length === 1 ? "entry" : "entries"}`;
+  const hidden = length - 2 * ROWS_AT_END;
+  if (hidden <= 0) return { tables: [tableOf(caption, await range(undefined, undefined, 2 * ROWS_AT_END))] };
+  const end = range(undefined, undefined, ROWS_AT_END);
+  const [first, last] = await Promise.all([end, end.reverse()]);
+  const gap = { at: ROWS_AT_END, text: `${counted(hidden)} more` };
+  return { tables: [tableOf(caption, [...first, ...last.reverse()], gap)] };
+}

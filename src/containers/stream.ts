@@ -1,9 +1,10 @@
 import type { RedisLike } from "../connection/driver.ts";
 import { read } from "../connection/reader.ts";
 import { assertName, assertOptionalBoolean, assertOptionalInteger, assertOptions } from "../ground/assert.ts";
-import { printable } from "../ground/display.ts";
+import { type Picture, printable, showable, shownList } from "../ground/display.ts";
 import type { Time } from "../ground/duration.ts";
 import { DecodeError, InvalidArgumentError, type ReplyErrorOptions } from "../ground/errors.ts";
+import { legible } from "../ground/table.ts";
 import {
   type Codec,
   type InputOf,
@@ -29,7 +30,7 @@ import {
   type StreamInfo,
 } from "./info.ts";
 import { entryPages } from "./pages.ts";
-import { Range, type RangeQuery, rangeQuery } from "./range.ts";
+import { glanceAt, Range, type RangeQuery, rangeQuery } from "./range.ts";
 import { afterId, type Reading, type ReadOptions, readPlan } from "./read.ts";
 import { momentBefore, TRIM, type TrimOptions, trimArguments } from "./trim.ts";
 
@@ -171,7 +172,7 @@ export class Stream<T = TextRecord, I = InputOf<T>> extends Container {
    * the codec or schema refuses, after those before it.
    */
   range(start?: IdLike, stop?: IdLike, count?: number): Range<Message<T>> {
-    return new Range(rangeQuery(start, stop, count), (query) => this.#pages(query));
+    return new Range(rangeQuery(start, stop, count), (query) => this.#pages(query), this.key);
   }
 
   /** The whole stream, entry by entry, as {@link Stream.range} reads it. */
@@ -195,7 +196,7 @@ export class Stream<T = TextRecord, I = InputOf<T>> extends Container {
     const after = new Map([[this.key, afterId(lastId)]]);
     const list = () => this.list((id, data, headers) => new Message(this.key, id, data, headers));
     const messages = await read(this.client, { after, list, ...readPlan(options) });
-    return messages.get(this.key) ?? [];
+    return shownList(messages.get(this.key) ?? [], `Read from ${this.key}`);
   }
 
   /** Delete entries. Sends `XDEL`; gives how many were there. */
@@ -352,7 +353,17 @@ export class Stream<T = TextRecord, I = InputOf<T>> extends Container {
   }
 }
 
-printable(Stream, (stream) => `<${stream.constructor.name} ${stream.key}>`);
+printable(Stream, (stream) => `<${stream.constructor.name} ${legible(stream.key)}>`);
+showable(Stream, streamPicture);
+
+/** What a notebook shows of a stream: how long it is, and both its ends. */
+export async function streamPicture(stream: Stream<unknown, never>): Promise<Picture> {
+  const length = await stream.length();
+  return glanceAt(`Stream ${stream.key}`, {
+    length,
+    range: (start, stop, count) => stream.range(start, stop, count),
+  });
+}
 
 function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -1,8 +1,7 @@
 import type { RedisLike } from "../connection/driver.ts";
-import { assertName, assertOptionalBoolean, assertOptions } from "../ground/assert.ts";
-import { printable } from "../ground/display.ts";
-import { type Calendar, calendar, type Time } from "../ground/duration.ts";
-import { InvalidArgumentError } from "../ground/errors.ts";
+import { assertName, assertOptions } from "../ground/assert.ts";
+import { printable, showable, shownList, tableOf } from "../ground/display.ts";
+import { legible } from "../ground/table.ts";
 import {
   type InputOf,
   type PayloadOptions,
@@ -10,50 +9,15 @@ import {
   setOwn,
   type TextRecord,
 } from "../wire/codec.ts";
-import { type IdLike, millisecondsOf, orderOf } from "../wire/id.ts";
+import { type IdLike, orderOf } from "../wire/id.ts";
 import type { GroupMessage, Message } from "../wire/message.ts";
 import type { Attributes } from "./attributes.ts";
+import { type BucketOptions, type Buckets, bucketsOf } from "./buckets.ts";
 import { Group, type MemberOptions, readAll } from "./group.ts";
 import type { GroupKeys, KeyOf } from "./group-keys.ts";
 import { GroupStream } from "./group-stream.ts";
-import { PAGE, Range, type RangeQuery, rangeQuery } from "./range.ts";
+import { glanceAt, PAGE, Range, type RangeQuery, rangeQuery } from "./range.ts";
 import type { GroupReadOptions } from "./read.ts";
-
-/** One interval of a time series and what fell into it. */
-export interface Bucket {
-  /** Its start, included. */
-  readonly start: Date;
-  /** Its end, not included: the next one's start. */
-  readonly end: Date;
-  /** How many values fell into it. */
-  readonly count: number;
-  /** The smallest value; `null` in an empty bucket, as all that follow but `sum`. */
-  readonly min: number | null;
-  /** The greatest value. */
-  readonly max: number | null;
-  /** The arithmetic mean. */
-  readonly mean: number | null;
-  /** The sum; 0 in an empty bucket. */
-  readonly sum: number;
-  /** The first value, in time order. */
-  readonly first: number | null;
-  /** The last value, in time order. */
-  readonly last: number | null;
-}
-
-/** Options of `buckets`. */
-export interface BucketOptions<T> {
-  /** First id or `Date`. @defaultValue the first entry */
-  readonly start?: IdLike;
-  /** Last id or `Date`, included. @defaultValue the last entry */
-  readonly stop?: IdLike;
-  /** Width: milliseconds or a `Duration`; intervals follow the calendar in UTC (`{ days: 1 }` begins at midnight). */
-  readonly every: Time;
-  /** A field's name, or a function of the message; `undefined`, `null` and blank texts are left out. */
-  readonly value: string | ((message: Message<T>) => number | null | undefined);
-  /** Give empty buckets too, between the first and the last with values. @defaultValue false */
-  readonly empty?: boolean;
-}
 
 /** A row of {@link TimeSeries} `rows`: the message's facts, then its fields. */
 export type Row<T> = {
@@ -77,8 +41,8 @@ type RowFact = "stream" | "id" | "timestamp" | "sequence";
 /** A stream of a time series: a {@link GroupStream} that can be cut into buckets. */
 export class SeriesStream<T = TextRecord, I = InputOf<T>> extends GroupStream<T, I> {
   /** Count, least, greatest, mean, sum, first and last value of each interval, in time order; read as it goes. */
-  buckets(options: BucketOptions<T>): AsyncIterable<Bucket> {
-    return bucketsOf((start, stop) => this.range(start, stop), options);
+  buckets(options: BucketOptions<T>): Buckets {
+    return bucketsOf(this.key, (start, stop) => this.range(start, stop), options);
   }
 }
 
@@ -112,7 +76,7 @@ export class SeriesOverStreams<K extends string, T, I> extends Group<K, SeriesSt
    */
   async read(options: GroupReadOptions = {}): Promise<GroupMessage<T>[]> {
     const messages = await readAll<T>(this as never, options);
-    return [...messages.values()].flat().sort(compareMessages);
+    return shownList([...messages.values()].flat().sort(compareMessages), `Read from ${this.name}`);
   }
 
   /**
@@ -124,12 +88,12 @@ export class SeriesOverStreams<K extends string, T, I> extends Group<K, SeriesSt
    * @returns a {@link Range} ordered by milliseconds, sequence and key.
    */
   range(start?: IdLike, stop?: IdLike, count?: number): Range<Message<T>> {
-    return new Range(rangeQuery(start, stop, count), (query) => this.#merged(query));
+    return new Range(rangeQuery(start, stop, count), (query) => this.#merged(query), this.name);
   }
 
   /** Count, least, greatest, mean, sum, first and last value of each interval over all streams, in time order. */
-  buckets(options: BucketOptions<T>): AsyncIterable<Bucket> {
-    return bucketsOf((start, stop) => this.range(start, stop), options);
+  buckets(options: BucketOptions<T>): Buckets {
+    return bucketsOf(this.name, (start, stop) => this.range(start, stop), options);
   }
 
   /**
@@ -228,96 +192,29 @@ export interface TimeSeriesConstructor {
 /** The class of time series. */
 export const TimeSeries: TimeSeriesConstructor = SeriesOverStreams as never;
 
-printable(
-  SeriesOverStreams,
-  ({ name, consumerName, keys }) => `<TimeSeries ${name} ${consumerName} [${keys.join(", ")}]>`,
+printable(SeriesOverStreams, ({ name, consumerName, keys }) =>
+  legible(`<TimeSeries ${name} ${consumerName} [${keys.join(", ")}]>`),
 );
+// Each stream's length and ends, then both ends of all of them, merged.
+showable(SeriesOverStreams, async (series) => {
+  const ends = await Promise.all(
+    series.keys.map(async (key) => {
+      const stream = series.streams[key]!;
+      const [length, first, last] = await Promise.all([stream.length(), stream.first(), stream.last()]);
+      return { stream: key, length, first: first?.timestamp, last: last?.timestamp };
+    }),
+  );
+  const length = ends.reduce((sum, stream) => sum + stream.length, 0);
+  const { tables } = await glanceAt(`Time series ${series.name}`, {
+    length,
+    range: (start, stop, count) => series.range(start, stop, count),
+  });
+  return { tables: [tableOf(`Streams of ${series.name}`, ends), ...tables] };
+});
 
 /** Order of messages in a series: milliseconds, sequence, key. */
 function compareMessages(a: Message<unknown>, b: Message<unknown>): number {
   return orderOf(a.id, b.id) || (a.stream < b.stream ? -1 : a.stream > b.stream ? 1 : 0);
-}
-
-function bucketsOf<T>(
-  range: (start?: IdLike, stop?: IdLike) => Range<Message<T>>,
-  options: BucketOptions<T>,
-): AsyncIterable<Bucket> {
-  assertOptions("buckets", options, ["start", "stop", "every", "value", "empty"]);
-  const { start, stop, every, value, empty = false } = options ?? {};
-  assertOptionalBoolean("empty", empty);
-  if (typeof value !== "string" && typeof value !== "function") {
-    throw new InvalidArgumentError("value", "a field's name or a function of the message", value);
-  }
-  const grid = calendar("every", every);
-  const messages = range(start, stop);
-  return {
-    async *[Symbol.asyncIterator]() {
-      let index: number | null = null;
-      let tally = new Tally();
-      for await (const page of messages.pages()) {
-        for (const message of page) {
-          const number = numberOf(message, value);
-          if (number === null) continue;
-          const here = grid.index(millisecondsOf(message.id));
-          if (index !== null && here !== index) {
-            yield tally.bucket(grid, index);
-            tally = new Tally();
-            if (empty)
-              for (let between = index + 1; between < here; between++) yield tally.bucket(grid, between);
-          }
-          index = here;
-          tally.add(number);
-        }
-      }
-      if (index !== null) yield tally.bucket(grid, index);
-    },
-  };
-}
-
-/** What is known of one interval's values so far. */
-class Tally {
-  #count = 0;
-  #sum = 0;
-  #min = Number.POSITIVE_INFINITY;
-  #max = Number.NEGATIVE_INFINITY;
-  #first: number | null = null;
-  #last: number | null = null;
-
-  add(value: number): void {
-    this.#count++;
-    this.#sum += value;
-    this.#min = Math.min(this.#min, value);
-    this.#max = Math.max(this.#max, value);
-    this.#first ??= value;
-    this.#last = value;
-  }
-
-  bucket(grid: Calendar, index: number): Bucket {
-    const isEmpty = this.#count === 0;
-    return {
-      start: new Date(grid.start(index)),
-      end: new Date(grid.start(index + 1)),
-      count: this.#count,
-      min: isEmpty ? null : this.#min,
-      max: isEmpty ? null : this.#max,
-      mean: isEmpty ? null : this.#sum / this.#count,
-      sum: this.#sum,
-      first: this.#first,
-      last: this.#last,
-    };
-  }
-}
-
-/** The number a message stands for; `null` where it has none. */
-function numberOf<T>(message: Message<T>, value: BucketOptions<T>["value"]): number | null {
-  const raw = typeof value === "function" ? value(message) : (message.data as Record<string, unknown>)[value];
-  if (raw === undefined || raw === null || (typeof raw === "string" && raw.trim() === "")) return null;
-  const number = typeof raw === "number" ? raw : typeof raw === "string" ? Number(raw) : Number.NaN;
-  if (!Number.isFinite(number)) {
-    const name = typeof value === "string" ? value : "value";
-    throw new InvalidArgumentError(`${name} of ${message.stream} ${message.id}`, "a finite number", raw);
-  }
-  return number;
 }
 
 const FACTS = Object.freeze({ __proto__: null, stream: true, id: true, timestamp: true, sequence: true });

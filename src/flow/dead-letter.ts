@@ -1,9 +1,11 @@
 import { DEAD_FIELD } from "../connection/scripts.ts";
 import type { DeathNote } from "../containers/deliveries.ts";
-import { printable } from "../ground/display.ts";
+import { printable, tabular } from "../ground/display.ts";
 import { DecodeError, type DecodeIssue } from "../ground/errors.ts";
+import { legible } from "../ground/table.ts";
 import { HEADERS_FIELD, issuesOf, NO_HEADERS, Payload, type RawField, setOwn } from "../wire/codec.ts";
 import { Message, type MessageJson, MessageList } from "../wire/message.ts";
+import { type Fact, messageColumns } from "../wire/message-table.ts";
 
 /** Header that counts how often an entry was moved back from the dead letters. */
 export const REDRIVES = "redrives";
@@ -136,8 +138,24 @@ printable(DeadLetter, ({ stream, id, data, fields, decodeError, origin, error },
       ? "of unknown origin"
       : `of ${origin.stream} ${origin.id}, given up by ${origin.group} after ${origin.deliveries} deliveries`;
   const why = error === null ? "" : `: ${error.name}: ${error.message}`;
-  return `<DeadLetter ${stream} ${id} ${payload} ${from}${why}>`;
+  return `<DeadLetter ${legible(stream)} ${id} ${payload} ${legible(from + why)}>`;
 });
+const FACTS: readonly Fact<DeadLetter<unknown>>[] = [
+  { head: "died", of: ({ time }) => time },
+  { head: "of", of: ({ origin }) => origin && `${origin.stream} ${origin.id}` },
+  { head: "group", of: ({ origin }) => origin?.group },
+  { head: "deliveries", of: ({ origin }) => origin?.deliveries },
+  { head: "redrives", of: ({ redrives }) => redrives },
+  {
+    head: "error",
+    of: ({ error, decodeError }) => (error ? `${error.name}: ${error.message}` : decodeError),
+  },
+];
+tabular(
+  DeadLetter,
+  (letters) => messageColumns(letters, FACTS),
+  ({ stream, id }) => `Dead letter ${id} of ${stream}`,
+);
 
 /** How often an entry was moved back, by its headers; 0 where they do not say so. */
 export function redrivesOf(headers: Readonly<Record<string, string>>): number {

@@ -2,12 +2,13 @@ import type { RedisLike } from "../connection/driver.ts";
 import { redrive } from "../connection/scripts.ts";
 import { Container } from "../containers/container.ts";
 import { entryPages } from "../containers/pages.ts";
-import { Range, type RangeQuery, rangeQuery } from "../containers/range.ts";
+import { glanceAt, Range, type RangeQuery, rangeQuery } from "../containers/range.ts";
 import { momentBefore } from "../containers/trim.ts";
 import { assertInteger, assertName, assertOptionalBoolean, assertOptions } from "../ground/assert.ts";
-import { printable } from "../ground/display.ts";
+import { printable, showable } from "../ground/display.ts";
 import type { Time } from "../ground/duration.ts";
 import { ConnectionLostError, InvalidArgumentError, ReplyError, replyError } from "../ground/errors.ts";
+import { legible } from "../ground/table.ts";
 import {
   type Codec,
   Payload,
@@ -133,7 +134,7 @@ export class DeadLetters<T = TextRecord> extends Container {
    * something else.
    */
   range(start?: IdLike, stop?: IdLike, count?: number): Range<DeadLetter<T>> {
-    return new Range(rangeQuery(start, stop, count), (query) => this.#letters(query));
+    return new Range(rangeQuery(start, stop, count), (query) => this.#letters(query), this.key);
   }
 
   /** All dead letters, one by one, as {@link DeadLetters.range} reads them. */
@@ -283,7 +284,14 @@ export class DeadLetters<T = TextRecord> extends Container {
   }
 }
 
-printable(DeadLetters, (letters) => `<DeadLetters ${letters.key}>`);
+printable(DeadLetters, (letters) => `<DeadLetters ${legible(letters.key)}>`);
+showable(DeadLetters, async (letters) => {
+  const length = await letters.length();
+  return glanceAt(`Dead letters ${letters.key}`, {
+    length,
+    range: (start, stop, count) => letters.range(start, stop, count),
+  });
+});
 
 /** The same error, with the ids that were given before it. */
 function withIds(error: unknown, ids: readonly string[]): unknown {

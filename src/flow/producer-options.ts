@@ -46,6 +46,13 @@ export interface ProducerMetrics {
   readonly uptime: number;
 }
 
+/** Units of those metrics that are no counts, as a notebook shows them. */
+export const UNITS: Readonly<Record<string, string>> = {
+  rate: "entries/s, last 60 s",
+  averageRate: "entries/s",
+  uptime: "ms",
+};
+
 /** What {@link Producer.allMetrics} gives of one producer. */
 export interface StreamProducerMetrics extends ProducerMetrics {
   /** The stream's key, without `keyPrefix`. */

@@ -6,10 +6,11 @@ import { beside } from "../containers/beside.ts";
 import { afterId } from "../containers/read.ts";
 import { type TrimOptions, trimArguments } from "../containers/trim.ts";
 import { assertName, assertOptions } from "../ground/assert.ts";
-import { printable } from "../ground/display.ts";
+import { figuresPicture, printable, showable, shown } from "../ground/display.ts";
 import { ClosedError, InvalidArgumentError } from "../ground/errors.ts";
 import { Rate } from "../ground/meter.ts";
 import { Roll } from "../ground/roll.ts";
+import { legible } from "../ground/table.ts";
 import {
   type Codec,
   type InputOf,
@@ -31,6 +32,7 @@ import {
   type PushOptions,
   type StreamProducerMetrics,
   times,
+  UNITS,
 } from "./producer-options.ts";
 import { Supply } from "./supply.ts";
 
@@ -215,7 +217,9 @@ export class Producer<T = TextRecord, I = InputOf<T>> {
   /** What it has done so far. */
   metrics(): ProducerMetrics {
     const { count: pushed, recent: rate, average: averageRate, uptime } = this.#rate;
-    return { pushed, failed: this.#failed, rate, averageRate, uptime };
+    return shown({ pushed, failed: this.#failed, rate, averageRate, uptime }, (metrics) =>
+      figuresPicture(`Producer ${this.key}`, metrics, UNITS),
+    );
   }
 
   get #isClosed(): boolean {
@@ -290,7 +294,8 @@ export class Producer<T = TextRecord, I = InputOf<T>> {
   }
 }
 
-printable(Producer, (producer) => `<Producer ${producer.key}>`);
+printable(Producer, (producer) => `<Producer ${legible(producer.key)}>`);
+showable(Producer, (producer) => figuresPicture(`Producer ${producer.key}`, producer.metrics(), UNITS));
 
 function closed(): ClosedError {
   return new ClosedError("the producer is closed");

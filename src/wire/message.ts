@@ -1,7 +1,8 @@
 import { assertName, assertOptions } from "../ground/assert.ts";
-import { printable } from "../ground/display.ts";
+import { printable, tabular } from "../ground/display.ts";
 import { type Time, toMilliseconds } from "../ground/duration.ts";
 import { DecodeError, SettledError } from "../ground/errors.ts";
+import { legible } from "../ground/table.ts";
 import {
   decodeHeaders,
   HEADERS_FIELD,
@@ -12,6 +13,7 @@ import {
   setOwn,
 } from "./codec.ts";
 import { millisecondsOf, sequenceOf } from "./id.ts";
+import { messageColumns } from "./message-table.ts";
 
 /** A message as a plain object. */
 export interface MessageJson<T> {
@@ -89,8 +91,10 @@ export class Message<T> {
 printable(Message, (message, inspect) => {
   const { stream, id, data, headers } = message;
   const more = Object.keys(headers).length > 0 ? ` ${inspect(headers)}` : "";
-  return `<${message.constructor.name} ${stream} ${id} ${inspect(data)}${more}>`;
+  return `<${message.constructor.name} ${legible(stream)} ${id} ${inspect(data)}${more}>`;
 });
+const nameOf = ({ stream, id }: Message<unknown>): string => `Message ${id} of ${stream}`;
+tabular(Message, messageColumns, nameOf);
 
 /** One delivery of an entry, by which a settlement is known to be of it and not of a later one. */
 export interface Delivered {
@@ -249,6 +253,9 @@ export class GroupMessage<T> extends Message<T> {
     return null;
   }
 }
+
+const DELIVERIES = { head: "deliveries", of: ({ deliveries }: GroupMessage<unknown>): number => deliveries };
+tabular(GroupMessage, (messages) => messageColumns(messages, [DELIVERIES]), nameOf);
 
 /** Makes one kind of message from what was read of an entry; a method's type, so that lists of any payload mix. */
 export type MessageMaker<T, M> = {

@@ -223,7 +223,7 @@ test("Range – then, catch and finally as of a promise; an async function that 
 test("Range – its class and how it prints", () => {
   expect(small.range()).toBeInstanceOf(Range);
   expect(inspect(small.range(1, new Date(2), 5).reverse())).toBe(
-    "<Range 1-0 .. 2-18446744073709551615, at most 5, reversed>",
+    "<Range small 1-0 .. 2-18446744073709551615, at most 5, reversed>",
   );
   expect(inspect(small.range())).toBe("<Range - .. +>");
 });

@@ -5,6 +5,7 @@ import type { RedisLike } from "../../connection/driver.ts";
 import { assertName, assertOptions } from "../../ground/assert.ts";
 import { printable } from "../../ground/display.ts";
 import { ClosedError, InvalidArgumentError } from "../../ground/errors.ts";
+import { legible } from "../../ground/table.ts";
 import type { Message } from "../../wire/message.ts";
 import { within } from "../pause.ts";
 import { workerSettings } from "../worker/options.ts";
@@ -386,7 +387,7 @@ export class App<Streams extends object = object> extends Router<Streams> implem
   }
 }
 
-printable(App, (app) => `<App ${app.name}>`);
+printable(App, (app) => `<App ${legible(app.name)}>`);
 
 function hookOf(hook: Hook): Hook {
   if (typeof hook !== "function") throw new InvalidArgumentError("hook", "a function", hook);

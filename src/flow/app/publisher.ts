@@ -2,6 +2,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { TRIM, type TrimOptions, trimArguments } from "../../containers/trim.ts";
 import { assertName, assertOptions } from "../../ground/assert.ts";
 import { printable } from "../../ground/display.ts";
+import { legible } from "../../ground/table.ts";
 import { assertSchema, judge } from "../../wire/codec.ts";
 import type { Send } from "./context.ts";
 import { MESSAGE, type MessageOptions } from "./publish-options.ts";
@@ -79,4 +80,4 @@ export class Publisher<I = unknown> {
   }
 }
 
-printable(Publisher, ({ stream }) => `<Publisher ${stream}>`);
+printable(Publisher, ({ stream }) => `<Publisher ${legible(stream)}>`);

@@ -1,4 +1,5 @@
 import { printable } from "../../ground/display.ts";
+import { legible } from "../../ground/table.ts";
 import { type ConsumeMiddleware, type Middleware, middlewareOf } from "./middleware.ts";
 import {
   type AnySubscriberOptions,
@@ -141,4 +142,4 @@ export class Router<Streams extends object = object> {
   }
 }
 
-printable(Router, (router) => `<Router ${router.prefix}>`);
+printable(Router, (router) => `<Router ${legible(router.prefix)}>`);

@@ -34,6 +34,18 @@ export interface WorkerMetrics {
   readonly uptime: number;
 }
 
+/** Units of those figures that are no counts, as a notebook shows them. */
+export const UNITS: Readonly<Record<string, string>> = {
+  rateIn: "entries/s, last 60 s",
+  rateOut: "entries/s, last 60 s",
+  averageRateIn: "entries/s",
+  averageRateOut: "entries/s",
+  "handlerTime.mean": "ms",
+  "handlerTime.p50": "ms",
+  "handlerTime.p99": "ms",
+  uptime: "ms",
+};
+
 /** What a worker counts. */
 export class Counters {
   readonly in: Rate = new Rate();

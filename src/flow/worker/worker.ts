@@ -1,13 +1,13 @@
 import { Group } from "../../containers/group.ts";
 import { GroupStream } from "../../containers/group-stream.ts";
 import type { Reading } from "../../containers/read.ts";
-import { printable } from "../../ground/display.ts";
+import { figuresPicture, printable, showable, shown } from "../../ground/display.ts";
 import { ClosedError, InvalidArgumentError } from "../../ground/errors.ts";
 import { Events } from "../../ground/events.ts";
 import { Roll } from "../../ground/roll.ts";
 import type { GroupMessage } from "../../wire/message.ts";
 import { type GroupSource, readingOf } from "../source.ts";
-import { Counters, type WorkerMetrics } from "./counters.ts";
+import { Counters, UNITS, type WorkerMetrics } from "./counters.ts";
 import type { BatchHandler, Handler } from "./handler.ts";
 import {
   assertDeadLetter,
@@ -188,7 +188,7 @@ export class Worker<T> {
 
   /** What it has counted so far: entries, rates a second, times in milliseconds. */
   metrics(): WorkerMetrics {
-    return this.#counters.snapshot();
+    return shown(this.#counters.snapshot(), (metrics) => figuresPicture("Worker", metrics, UNITS));
   }
 
   /** What happens to it from now on: `for await (const event of worker.status())`; ends when it is stopped. */
@@ -231,3 +231,7 @@ function stopped(): ClosedError {
 }
 
 printable(Worker, (worker) => `<Worker${worker.isRunning ? " running" : ""}>`);
+showable(Worker, (worker) => {
+  const caption = worker.isRunning ? "Worker, running" : "Worker, not running";
+  return figuresPicture(caption, worker.metrics(), UNITS);
+});
