@@ -25,6 +25,8 @@ export const ROWS_AT_END = 10;
 
 /** Characters of a cell; what is longer is cut. */
 const WIDEST = 160;
+/** Characters up to which a cell of a web page is not broken: ids and dates. */
+const UNBROKEN = 48;
 /** Digits that a number is rounded to. */
 const DIGITS = 6;
 const DIGIT_WIDE = "\u2007";
@@ -84,8 +86,7 @@ export function tableText(table: Table): string {
 
 // Colours are the page's own, and lines are grey and half transparent: both hold on light and on dark ground.
 const LINE = "border-bottom:1px solid rgba(128,128,128,0.35)";
-const CELL =
-  "padding:2px 12px 2px 0;vertical-align:top;white-space:pre-wrap;font-variant-numeric:tabular-nums";
+const CELL = "padding:2px 12px 2px 0;vertical-align:top;font-variant-numeric:tabular-nums";
 
 /** A table as HTML; styles are inline, since code hosts drop style sheets. */
 export function tableHtml(table: Table): string {
@@ -97,8 +98,10 @@ export function tableHtml(table: Table): string {
   const rows = table.rows.map((_, row) => {
     const cells = columns.map((column, at) => {
       const isName = table.heads.length === 0 && at === 0;
-      const style = `${CELL};${side(column)}${isName ? ";font-weight:600" : ""}`;
-      return `<td style="${style}">${escaped(column.cells[row]!)}</td>`;
+      const text = column.cells[row]!;
+      const wrap = `white-space:${text.length > UNBROKEN ? "pre-wrap" : "pre"}`;
+      const style = `${CELL};${wrap};${side(column)}${isName ? ";font-weight:600" : ""}`;
+      return `<td style="${style}">${escaped(text)}</td>`;
     });
     return `<tr>${cells.join("")}</tr>`;
   });
@@ -107,9 +110,9 @@ export function tableHtml(table: Table): string {
     const gap = `<tr><td colspan="${columns.length}" style="${style}">⋯ ${escaped(table.gap.text)} ⋯</td></tr>`;
     rows.splice(table.gap.at, 0, gap);
   }
-  const caption = `<caption style="caption-side:top;text-align:left;padding:2px 0;color:inherit">${escaped(legible(table.caption))}</caption>`;
+  const caption = `<caption style="caption-side:top;text-align:left;white-space:pre;padding:2px 0;color:inherit">${escaped(legible(table.caption))}</caption>`;
   const head = table.heads.length === 0 ? "" : `<thead><tr>${heads.join("")}</tr></thead>`;
-  const style = "border-collapse:collapse;color:inherit;background:transparent;margin:0";
+  const style = "border-collapse:collapse;color:inherit;background:transparent;margin:0 0 8px";
   return `<div style="overflow-x:auto"><table style="${style}">${caption}${head}<tbody>${rows.join("")}</tbody></table></div>`;
 }
 
