@@ -1,6 +1,5 @@
 import { TRIM, type TrimOptions } from "../containers/trim.ts";
-import { type Time, toMilliseconds } from "../ground/duration.ts";
-import { InvalidArgumentError } from "../ground/errors.ts";
+import { millisecondsWithin, type Time } from "../ground/duration.ts";
 import type { IdLike } from "../wire/id.ts";
 
 /** Options of a producer, beside those of its payloads; the bounds are kept at each push. */
@@ -63,20 +62,11 @@ export interface StreamProducerMetrics extends ProducerMetrics {
 export const OPTIONS: readonly string[] = ["codec", "schema", "linger", "window", ...TRIM];
 /** Milliseconds for which an idempotency key is remembered, as in SQS. */
 const WINDOW = 5 * 60_000;
-/** The longest delay that a timer takes, in milliseconds. */
-const LONGEST = 2 ** 31 - 1;
 
 /** The options that are times, in milliseconds. */
 export function times({ linger = 0, window = WINDOW }: ProducerOptions): { linger: number; window: number } {
   return {
-    linger: milliseconds("linger", linger, 0, LONGEST),
-    window: milliseconds("window", window, 1, Number.MAX_SAFE_INTEGER),
+    linger: millisecondsWithin("linger", linger, 0),
+    window: millisecondsWithin("window", window, 1, Number.MAX_SAFE_INTEGER),
   };
-}
-
-function milliseconds(name: string, time: Time, least: number, most: number): number {
-  const ms = toMilliseconds(name, time);
-  if (ms < least || ms > most)
-    throw new InvalidArgumentError(name, `from ${least} to ${most} milliseconds`, time);
-  return ms;
 }

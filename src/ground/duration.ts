@@ -35,6 +35,26 @@ export function toMilliseconds(name: string, time: Time): number {
   return Math.round(ms);
 }
 
+/** The longest that a timer of Node.js waits, in milliseconds; it rings at once for more. */
+export const LONGEST_TIMER: number = 2 ** 31 - 1;
+
+/**
+ * Milliseconds of a length of time between two bounds, both included.
+ *
+ * @throws InvalidArgumentError for a time outside of them, and as {@link toMilliseconds}.
+ */
+export function millisecondsWithin(
+  name: string,
+  time: Time,
+  least: number,
+  most: number = LONGEST_TIMER,
+): number {
+  const ms = toMilliseconds(name, time);
+  if (ms < least || ms > most)
+    throw new InvalidArgumentError(name, `from ${least} to ${most} milliseconds`, time);
+  return ms;
+}
+
 /** A grid of moments that follows the calendar in UTC: the buckets of a time series. */
 export interface Calendar {
   /** Number of the interval that holds `ms`. */

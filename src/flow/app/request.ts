@@ -2,12 +2,11 @@ import { randomBytes } from "node:crypto";
 import type { RedisLike } from "../../connection/driver.ts";
 import { Stream } from "../../containers/stream.ts";
 import { assertName, assertOptions, assertSignal } from "../../ground/assert.ts";
-import { toMilliseconds } from "../../ground/duration.ts";
+import { millisecondsWithin } from "../../ground/duration.ts";
 import {
   ClosedError,
   ConnectionLostError,
   DecodeError,
-  InvalidArgumentError,
   RequestFailedError,
   RequestTimeoutError,
 } from "../../ground/errors.ts";
@@ -40,7 +39,6 @@ interface Waiting {
 }
 
 const OPTIONS: readonly string[] = ["stream", "timeout", "headers", "correlationId", "signal"];
-const LONGEST = 2 ** 31 - 1;
 /** What tidying up may take, in milliseconds. */
 const MOMENT = 1000;
 /** Replies are dropped from the stream so many at a time, once they are read. */
@@ -83,9 +81,7 @@ export class Requests {
     const { stream, timeout = 5000, signal, headers, correlationId } = options;
     assertName("stream", stream);
     assertSignal(signal);
-    const ms = toMilliseconds("timeout", timeout);
-    if (ms < 1 || ms > LONGEST)
-      throw new InvalidArgumentError("timeout", `from 1 to ${LONGEST} milliseconds`, timeout);
+    const ms = millisecondsWithin("timeout", timeout, 1);
     signal?.throwIfAborted();
     if (this.#isClosed) throw stopped();
     const id = String(++this.#count);

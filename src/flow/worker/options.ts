@@ -8,7 +8,7 @@ import {
   assertOptions,
   assertSignal,
 } from "../../ground/assert.ts";
-import { type Time, toMilliseconds } from "../../ground/duration.ts";
+import { LONGEST_TIMER, type Time, toMilliseconds } from "../../ground/duration.ts";
 import { InvalidArgumentError, type NoSuchGroupError } from "../../ground/errors.ts";
 import type { GroupMessage } from "../../wire/message.ts";
 import { type From, positionOf } from "../source.ts";
@@ -181,8 +181,6 @@ const OPTIONS: readonly (keyof WorkerOptions)[] = [
   ...(["concurrency", "prefetch", "batch", "orderBy", "lease", "timeout", "retry", "deadLetter"] as const),
   ...(["ack", "drain", "block", "from", "signal", "stopOn"] as const),
 ];
-/** The longest that a timer of Node.js waits, in milliseconds. */
-const MOST = 2 ** 31 - 1;
 const ACKS: readonly AckPolicy[] = ["success", "always", "first", "manual"];
 
 /** Check a worker's options at the door. */
@@ -264,9 +262,10 @@ function signalsOf(stopOn: boolean | readonly NodeJS.Signals[]): readonly NodeJS
   return [...stopOn];
 }
 
-/** Milliseconds that a timer can wait; it would ring at once for more. */
+/** Milliseconds that a timer can wait. */
 function byTimer(name: string, ms: number): number {
-  if (ms > MOST) throw new InvalidArgumentError(name, `at most ${MOST} ms, which is 24.8 days`, ms);
+  if (ms > LONGEST_TIMER)
+    throw new InvalidArgumentError(name, `at most ${LONGEST_TIMER} ms, which is 24.8 days`, ms);
   return ms;
 }
 
