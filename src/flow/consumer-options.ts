@@ -30,7 +30,7 @@ export interface ConsumerOptions {
 /** What a consumer tells by {@link Consumer.status}. */
 export type ConsumerEvent =
   | {
-      /** A connection was lost, or a read failed in a way that passes. */
+      /** A connection was lost, or the server refuses in a way that passes; it is tried again. */
       readonly type: "disconnected";
       /** What it failed with. */
       readonly error: Error;
@@ -48,13 +48,13 @@ export type ConsumerEvent =
       readonly streams: readonly string[];
     }
   | {
-      /** The group was made again, from its configured start. */
+      /** The group was made again, from where it began. */
       readonly type: "groupRecreated";
-      /** The keys that were read. */
+      /** The keys on which it was made. */
       readonly streams: readonly string[];
     }
   | {
-      /** The buffers were full for a while: the loop is slower than the streams. */
+      /** The buffers were full for a while: who takes the messages is slower than the streams. */
       readonly type: "slow";
       /** The keys whose buffers were full. */
       readonly streams: readonly string[];

@@ -9,8 +9,9 @@ import {
   assertSignal,
 } from "../../ground/assert.ts";
 import { LONGEST_TIMER, type Time, toMilliseconds } from "../../ground/duration.ts";
-import { InvalidArgumentError, type NoSuchGroupError } from "../../ground/errors.ts";
+import { InvalidArgumentError } from "../../ground/errors.ts";
 import type { GroupMessage } from "../../wire/message.ts";
+import type { ConsumerEvent } from "../consumer-options.ts";
 import { type From, positionOf } from "../source.ts";
 import { type RetryFunction, type RetryOptions, type RetrySchedule, retrySchedule } from "./retry.ts";
 
@@ -79,32 +80,9 @@ export interface WorkerOptions<T = unknown> {
   readonly stopOn?: boolean | readonly NodeJS.Signals[];
 }
 
-/** What a worker tells by {@link Worker.status}. */
+/** What a worker tells by {@link Worker.status}: what a consumer tells, and what becomes of its entries. */
 export type WorkerEvent =
-  | {
-      /** A connection was lost, or the server refuses in a way that passes; it is tried again. */
-      readonly type: "disconnected";
-      /** What it failed with. */
-      readonly error: Error;
-    }
-  | {
-      /** Reads succeed again. */
-      readonly type: "reconnected";
-    }
-  | {
-      /** The group is gone: destroyed, or its stream was deleted or the server flushed. */
-      readonly type: "groupMissing";
-      /** What the server said. */
-      readonly error: NoSuchGroupError;
-      /** The keys that were read. */
-      readonly streams: readonly string[];
-    }
-  | {
-      /** The group was made again. */
-      readonly type: "groupRecreated";
-      /** The keys on which it was made. */
-      readonly streams: readonly string[];
-    }
+  | ConsumerEvent
   | ({
       /** A handler failed, or an entry does not decode. */
       readonly type: "failed";
@@ -146,14 +124,6 @@ export type WorkerEvent =
       readonly ids: readonly string[];
       /** Ids that were pending but deleted from the stream; they are pending no more. */
       readonly deleted: readonly string[];
-    }
-  | {
-      /** The buffers were full for a while: the handlers are slower than the streams. */
-      readonly type: "slow";
-      /** The keys whose buffers were full. */
-      readonly streams: readonly string[];
-      /** For how many milliseconds. */
-      readonly heldFor: number;
     };
 
 /** The options of a worker, checked and with their defaults. */
