@@ -11,6 +11,7 @@ import {
 } from "../connection/scripts.ts";
 import { SILENCE } from "../connection/wire.ts";
 import type { ReplyErrorOptions } from "../ground/errors.ts";
+import { Turn } from "../ground/turn.ts";
 import type { RawField } from "../wire/codec.ts";
 import { type Delivered, type GroupMessage, markSettled } from "../wire/message.ts";
 
@@ -58,8 +59,7 @@ export class Deliveries {
   readonly #consumer: string;
   readonly #facts: ReplyErrorOptions;
   readonly #silence: number = SILENCE;
-  #acks: GroupMessage<unknown>[] = [];
-  #sent: Promise<void> | null = null;
+  readonly #acks: Turn<GroupMessage<unknown>, void> = new Turn((messages) => this.#acknowledge(messages));
   /** The server's time when it was asked for what is due, and until when living consumers get the time to renew. */
   #asked = "";
   #sparesUntil = 0;
@@ -78,28 +78,9 @@ export class Deliveries {
     this.#facts = { stream: key, group };
   }
 
-  /**
-   * Acknowledge a message with all that come in the same turn of the event loop, by one `XACK` for each 1,000.
-   *
-   * By `setImmediate`, since a batch by microtask is as slow as one command each (measured, see the decisions).
-   */
+  /** Acknowledge a message with all that come in the same turn of the event loop, by one `XACK` for each 1,000. */
   ack(message: GroupMessage<unknown>): Promise<void> {
-    this.#acks.push(message);
-    this.#sent ??= new Promise((resolve, reject) => {
-      setImmediate(() => {
-        const messages = this.#acks;
-        this.#acks = [];
-        this.#sent = null;
-        this.ackNow(messages.map(({ id }) => id)).then(
-          () => resolve(),
-          (error) => {
-            for (const open of messages) markSettled(open, false);
-            reject(error);
-          },
-        );
-      });
-    });
-    return this.#sent;
+    return this.#acks.add(message);
   }
 
   /** Acknowledge entries. Sends `XACK`; gives how many were pending. */
@@ -210,6 +191,15 @@ export class Deliveries {
   /** Remove consumers whose names begin so, that hold nothing and did nothing for so many milliseconds. */
   async removeIdle(prefix: string, idle: number): Promise<void> {
     await this.#script(removeIdleConsumers, [this.#key], [this.#group, idle, prefix]);
+  }
+
+  async #acknowledge(messages: readonly GroupMessage<unknown>[]): Promise<void> {
+    try {
+      await this.ackNow(messages.map(({ id }) => id));
+    } catch (error) {
+      for (const message of messages) markSettled(message, false);
+      throw error;
+    }
   }
 
   #run(script: typeof renew, args: (string | number)[]): Promise<unknown> {

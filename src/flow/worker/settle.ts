@@ -4,6 +4,7 @@ import { assertName } from "../../ground/assert.ts";
 import { toMilliseconds } from "../../ground/duration.ts";
 import { DecodeError, NoSuchGroupError, RejectError, RetryError } from "../../ground/errors.ts";
 import { errorOf } from "../../ground/thrown.ts";
+import { Turn } from "../../ground/turn.ts";
 import { type Delivery, type GroupMessage, isSettled, markSettled } from "../../wire/message.ts";
 import { REDRIVE_GROUP } from "../dead-letter.ts";
 import { isPassing, pause } from "../pause.ts";
@@ -28,12 +29,6 @@ export interface SettleHost<T> {
   reopened(message: GroupMessage<T>): void;
 }
 
-/** Acknowledgements of one stream that go out together. */
-interface AckBatch<T> {
-  readonly messages: GroupMessage<T>[];
-  readonly sent: Promise<Error | null>;
-}
-
 /**
  * Decides what becomes of messages, and tells the server: acknowledged, to be retried, or dead.
  *
@@ -42,7 +37,8 @@ interface AckBatch<T> {
  */
 export class Settling<T> {
   readonly #host: SettleHost<T>;
-  readonly #acks = new Map<string, AckBatch<T>>();
+  /** Acknowledgements, by stream. */
+  readonly #acks = new Map<string, Turn<GroupMessage<T>, Error | null>>();
 
   /** Nothing is sent before a message is settled. */
   constructor(host: SettleHost<T>) {
@@ -50,17 +46,17 @@ export class Settling<T> {
   }
 
   /**
-   * Acknowledge a message: one `XACK` for each stream and turn of the event loop, by `setImmediate` (see
-   * `docs/decisions`). Resolves when the server has it, or with the error for which it is given up.
+   * Acknowledge a message: one `XACK` for each stream and turn of the event loop. Resolves when the server has
+   * it, or with the error for which it is given up.
    */
   ack(message: GroupMessage<T>): Promise<Error | null> {
-    let batch = this.#acks.get(message.stream);
-    if (batch === undefined) {
-      batch = this.#batch(message.stream);
-      this.#acks.set(message.stream, batch);
+    const { stream } = message;
+    let turn = this.#acks.get(stream);
+    if (turn === undefined) {
+      turn = new Turn((messages) => this.#send(stream, messages));
+      this.#acks.set(stream, turn);
     }
-    batch.messages.push(message);
-    return batch.sent;
+    return turn.add(message);
   }
 
   /** The delivery of a message has failed: have it retried, or bury it. */
@@ -222,17 +218,6 @@ export class Settling<T> {
       this.#host.reopened(message);
       throw error;
     }
-  }
-
-  #batch(key: string): AckBatch<T> {
-    const messages: GroupMessage<T>[] = [];
-    const sent = new Promise<Error | null>((resolve) => {
-      setImmediate(() => {
-        this.#acks.delete(key);
-        this.#send(key, messages).then(resolve);
-      });
-    });
-    return { messages, sent };
   }
 
   /** Acknowledge, until the server has it; what it refuses for good comes back when the lease is over. */
