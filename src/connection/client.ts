@@ -386,7 +386,8 @@ function refusalOf(result: unknown): ErrorReply | null {
 
 /** Refusals that say that the connection leads to the wrong server, or to one that has no data yet. */
 const STALE: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "LOADING"]);
-const REDIRECTS: ReadonlySet<string> = new Set(["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"]);
+/** What a node says whose slot moves, or has moved; in a write of many commands, between two of them. */
+export const REDIRECTS: ReadonlySet<string> = new Set(["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"]);
 
 /** Milliseconds to wait before try `attempt` + 1: 50 ms doubling to 2 s, with a random half. */
 function backoff(attempt: number): number {

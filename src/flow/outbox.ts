@@ -1,4 +1,4 @@
-import type { Client } from "../connection/client.ts";
+import { type Client, REDIRECTS } from "../connection/client.ts";
 import { MOST_VOLUME } from "../containers/batch.ts";
 import { PAGE } from "../containers/range.ts";
 import {
@@ -188,7 +188,7 @@ export class Outbox {
       reply instanceof ErrorReply ? replyError(reply.text, this.#facts) : null,
     );
     // Where all of them are on the move, the connection has asked again often enough.
-    const isStuck = errors.every((error) => error !== null && MOVING.has(error.prefix));
+    const isStuck = errors.every((error) => error !== null && REDIRECTS.has(error.prefix));
     const again: Item[] = [];
     let stored = 0;
     for (const [i, item] of items.entries()) {
@@ -196,7 +196,8 @@ export class Outbox {
       if (error === null) {
         item.resolve(replies[i] as string);
         stored++;
-      } else if (error.prefix === UNKNOWN_SCRIPT || (MOVING.has(error.prefix) && !isStuck)) again.push(item);
+      } else if (error.prefix === UNKNOWN_SCRIPT || (REDIRECTS.has(error.prefix) && !isStuck))
+        again.push(item);
       else item.reject(error);
     }
     this.#host.stored(stored);
@@ -263,8 +264,6 @@ class Batch {
 
 /** The server does not have the script, or not any more. */
 const UNKNOWN_SCRIPT = "NOSCRIPT";
-/** What a node says whose slot moves, or has moved, between two commands of a write. */
-const MOVING: ReadonlySet<string> = new Set(["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"]);
 
 /** Whether another request would fare no better: there is no connection. */
 function isUnreachable(error: unknown): error is WalrusError {
