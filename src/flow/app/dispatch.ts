@@ -1,7 +1,7 @@
 import { HandlerTimeoutError, UnhandledError } from "../../ground/errors.ts";
 import { errorOf } from "../../ground/thrown.ts";
 import type { GroupMessage, Message } from "../../wire/message.ts";
-import { judgeOf, Verdicts } from "../worker/crew.ts";
+import { judgeOf, Verdicts } from "../worker/batch-result.ts";
 import type { HandlerContext } from "../worker/handler.ts";
 import type { Answers } from "./answers.ts";
 import { Undecodable } from "./content.ts";
