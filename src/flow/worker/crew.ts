@@ -2,7 +2,7 @@ import { errorOf } from "../../ground/thrown.ts";
 import { type GroupMessage, isSettled, markSettled } from "../../wire/message.ts";
 import { judgeOf } from "./batch-result.ts";
 import type { Counters } from "./counters.ts";
-import { type BatchHandler, Call, type Handler } from "./handler.ts";
+import { type BatchHandler, Call, type Handler, type HandlerContext } from "./handler.ts";
 import type { WorkerSettings } from "./options.ts";
 import type { Chain, Task } from "./task.ts";
 
@@ -174,7 +174,6 @@ export class Crew<T> {
   }
 
   #callOne(task: Task<T>): void {
-    const { settings } = this.#host;
     const { message } = task;
     const begun = performance.now();
     const call = new Call((error) => {
@@ -188,14 +187,7 @@ export class Crew<T> {
     });
     task.call = call;
     this.#begin(call, 1);
-    if (settings.ack !== "first") call.run(this.#host.handler as Handler<T>, message, settings.timeout);
-    else {
-      markSettled(message);
-      this.#host.acknowledge(message).then((refusal) => {
-        if (refusal !== null) call.abort(refusal);
-        call.run(this.#host.handler as Handler<T>, message, settings.timeout);
-      });
-    }
+    this.#run(call, message);
   }
 
   #advance(task: Task<T>): void {
@@ -245,7 +237,6 @@ export class Crew<T> {
   }
 
   #callBatch(tasks: readonly Task<T>[]): void {
-    const { settings } = this.#host;
     const messages = tasks.map(({ message }) => message);
     const begun = performance.now();
     const call = new Call((error, result) => {
@@ -256,15 +247,24 @@ export class Crew<T> {
     });
     for (const task of tasks) task.call = call;
     this.#begin(call, tasks.length);
-    if (settings.ack !== "first") call.run(this.#host.handler as BatchHandler<T>, messages, settings.timeout);
-    else {
-      for (const message of messages) markSettled(message);
-      Promise.all(messages.map((message) => this.#host.acknowledge(message))).then((refusals) => {
-        const refusal = refusals.find((one) => one !== null);
-        if (refusal) call.abort(refusal);
-        call.run(this.#host.handler as BatchHandler<T>, messages, settings.timeout);
-      });
+    this.#run(call, messages);
+  }
+
+  /** Call the handler, with `ack: "first"` once what it is given is acknowledged. */
+  #run<I extends GroupMessage<T> | GroupMessage<T>[]>(call: Call, input: I): void {
+    const { ack, timeout } = this.#host.settings;
+    const handler = this.#host.handler as (input: I, context: HandlerContext) => unknown;
+    if (ack !== "first") {
+      call.run(handler, input, timeout);
+      return;
     }
+    const messages: readonly GroupMessage<T>[] = Array.isArray(input) ? input : [input];
+    for (const message of messages) markSettled(message);
+    Promise.all(messages.map((message) => this.#host.acknowledge(message))).then((refusals) => {
+      const refusal = refusals.find((one) => one !== null);
+      if (refusal) call.abort(refusal);
+      call.run(handler, input, timeout);
+    });
   }
 
   #begin(call: Call, messages: number): void {
