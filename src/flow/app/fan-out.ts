@@ -6,6 +6,7 @@ import { errorOf } from "../../ground/thrown.ts";
 import type { Message } from "../../wire/message.ts";
 import { Consumer } from "../consumer.ts";
 import { within } from "../pause.ts";
+import { Changes } from "../worker/changes.ts";
 import { Counters, type WorkerMetrics } from "../worker/counters.ts";
 import { Call } from "../worker/handler.ts";
 import { content } from "./content.ts";
@@ -38,8 +39,8 @@ export class FanOut implements Unit {
   #running: Promise<void> | null = null;
   #isRunning = false;
   #isStopped = false;
-  /** End the waits for a call to end. */
-  readonly #waiting = new Set<() => void>();
+  /** A call has ended, or it stops. */
+  readonly #changes = new Changes();
 
   /** Nothing is sent before it is opened. */
   constructor(host: FanOutHost) {
@@ -72,7 +73,7 @@ export class FanOut implements Unit {
     const { drain } = this.#settings;
     this.#isStopped = true;
     await this.#consumer?.close();
-    this.#wake();
+    this.#changes.tell();
     await within(drain, this.#idle());
     for (const call of this.#calls)
       call.abort(new ClosedError("the app stops, and the time to drain is over"));
@@ -108,7 +109,7 @@ export class FanOut implements Unit {
         if (message instanceof DecodeError) this.#failed(message, null);
         else if (this.#isTaken(message)) {
           this.#call(message, dispatch);
-          while (this.#calls.size >= this.#settings.concurrency && !this.#isStopped) await this.#change();
+          if (this.#isFull) await this.#changes.until(() => !this.#isFull);
         }
       }
     } finally {
@@ -142,7 +143,7 @@ export class FanOut implements Unit {
       this.#counters.times.add(performance.now() - begun);
       if (error === null) this.#counters.out.add(1);
       else this.#failed(error, message);
-      this.#wake();
+      this.#changes.tell();
     });
     this.#calls.add(call);
     this.#counters.inFlight++;
@@ -158,17 +159,12 @@ export class FanOut implements Unit {
     if (message !== null) dispatch.failed(message, error);
   }
 
-  /** When a call has ended, or it stops. */
-  #change(): Promise<void> {
-    return new Promise((resolve) => this.#waiting.add(resolve));
+  /** Whether no other call may begin before one has ended. */
+  get #isFull(): boolean {
+    return this.#calls.size >= this.#settings.concurrency && !this.#isStopped;
   }
 
-  #wake(): void {
-    for (const resolve of this.#waiting) resolve();
-    this.#waiting.clear();
-  }
-
-  async #idle(): Promise<void> {
-    while (this.#calls.size > 0) await this.#change();
+  #idle(): Promise<void> {
+    return this.#changes.until(() => this.#calls.size === 0);
   }
 }

@@ -10,6 +10,7 @@ import { within } from "../pause.ts";
 import { positionOf } from "../source.ts";
 import { Counters, type WorkerMetrics } from "../worker/counters.ts";
 import type { BatchHandler, Handler } from "../worker/handler.ts";
+import { goneAfter } from "../worker/name.ts";
 import {
   type BatchOptions,
   type DeadLetterFunction,
@@ -35,8 +36,6 @@ export interface GroupUnitHost {
   readonly kind: string;
 }
 
-/** A consumer that holds nothing is of no use after so long, in milliseconds, or after its lease. */
-const LONG_GONE = 60_000;
 /** What tidying up may take, in milliseconds. */
 const MOMENT = 1000;
 
@@ -143,7 +142,7 @@ export class GroupUnit implements Unit {
     const { sharing, kind } = this.#host;
     if (sharing.consumer !== null) return;
     const { lease } = workerSettings(sharing.worker);
-    await this.#removeIdle(kind, Math.max(lease, LONG_GONE));
+    await this.#removeIdle(kind, goneAfter(lease));
   }
 
   async #removeIdle(prefix: string, idle: number): Promise<void> {

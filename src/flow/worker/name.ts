@@ -41,11 +41,6 @@ export class ConsumerName {
     return `${this.#wanted}~`;
   }
 
-  /** A consumer of a name that was made for one worker is of no use when it is idle for so long, in milliseconds. */
-  get goneAfter(): number {
-    return Math.max(this.#lease, 60_000);
-  }
-
   /** Claim the name, or make one. */
   async claim(): Promise<void> {
     this.#renewedAt = performance.now();
@@ -78,4 +73,13 @@ export class ConsumerName {
     const facts = { stream: key, group: this.#group };
     return Number(await this.#client.script(script, [lock], [this.#token, ...args], facts));
   }
+}
+
+/**
+ * Milliseconds after which an idle consumer that holds nothing, of a name that was made for one worker, is of no use.
+ *
+ * @param lease - Of its worker, in milliseconds.
+ */
+export function goneAfter(lease: number): number {
+  return Math.max(lease, 60_000);
 }

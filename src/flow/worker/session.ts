@@ -11,7 +11,7 @@ import type { Counters } from "./counters.ts";
 import { Crew } from "./crew.ts";
 import type { BatchHandler, Handler } from "./handler.ts";
 import { Intake } from "./intake.ts";
-import { ConsumerName } from "./name.ts";
+import { ConsumerName, goneAfter } from "./name.ts";
 import type { WorkerEvent, WorkerSettings } from "./options.ts";
 import { type Origins, originsOf, Reclaiming } from "./reclaim.ts";
 import { isExhausted } from "./retry.ts";
@@ -178,7 +178,7 @@ export class Session<T> {
           signal.throwIfAborted(); // The name is given back by then, and may be another's.
           const deliveries = new Deliveries(client, key, group!.name, this.#name.current, settings.lease);
           if (!this.#name.isOwn) await deliveries.orphan();
-          await deliveries.removeIdle(this.#name.prefix, this.#name.goneAfter);
+          await deliveries.removeIdle(this.#name.prefix, goneAfter(settings.lease));
           this.#deliveries.set(key, deliveries);
           this.#delivery.set(key, this.#deliveryOf(deliveries));
         }
