@@ -1,4 +1,3 @@
-import { pin } from "../connection/reader.ts";
 import { patience, type Reading } from "../containers/read.ts";
 import type { Stream } from "../containers/stream.ts";
 import {
@@ -14,10 +13,10 @@ import { Events } from "../ground/events.ts";
 import type { Message, MessageList } from "../wire/message.ts";
 import { Buffers } from "./buffers.ts";
 import { type ConsumerEvent, type ConsumerOptions, OPTIONS } from "./consumer-options.ts";
-import { createGroup } from "./create-group.ts";
+import { createGroup, recreateGroup } from "./create-group.ts";
 import { Lane, type LaneHost } from "./lane.ts";
 import { isPassing, pause } from "./pause.ts";
-import { type From, type GroupSource, positionOf, positionsOf, readingOf } from "./source.ts";
+import { type From, type GroupSource, pinned, positionOf, positionsOf, readingOf } from "./source.ts";
 
 export type { ConsumerEvent, ConsumerOptions } from "./consumer-options.ts";
 
@@ -224,13 +223,10 @@ export class Consumer<T, M extends Message<T> = Message<T>> implements AsyncIter
     const { client, group } = this.#reading;
     const { autoCreate = true, backlog = false } = this.#options;
     const { signal } = this.#closing;
-    const toGroup = backlog ? "0-0" : ">";
     if (group !== null && autoCreate) await createGroup(client, group.name, this.#startsOf(keys), signal);
-    const positions = new Map<string, string>();
-    for (const slot of client.groupBySlot(keys)) {
-      const starts = group === null ? this.#startsOf(slot) : new Map(slot.map((key) => [key, toGroup]));
-      for (const [key, position] of await pin(client, starts, signal)) positions.set(key, position);
-    }
+    const toGroup = backlog ? "0-0" : ">";
+    const starts = group === null ? this.#startsOf(keys) : new Map(keys.map((key) => [key, toGroup]));
+    const positions = await pinned(client, starts, signal);
     signal.throwIfAborted();
     // One that was removed meanwhile, or is read since another call, stays so.
     const added = [...positions.keys()].filter((key) => this.#starts.has(key) && !this.#laneOf.has(key));
@@ -354,12 +350,7 @@ export class Consumer<T, M extends Message<T> = Message<T>> implements AsyncIter
     this.#isMissing = true;
     // With `autoCreate: false` it must have been there once.
     if (!recreate || (!autoCreate && !this.#hasRead)) throw error;
-    const streams = await createGroup(client, group!.name, this.#startsOf(keys), this.#closing.signal);
-    // The new group may begin below what the old one has given.
-    for (const key of streams) {
-      group!.seen.delete(key);
-      group!.doubts?.delete(key);
-    }
+    const streams = await recreateGroup(client, group!, this.#startsOf(keys), this.#closing.signal);
     this.#isMissing = false;
     this.#events.emit(() => ({ type: "groupRecreated", streams }));
   }

@@ -1,4 +1,5 @@
 import type { Client } from "../connection/client.ts";
+import type { ReadingGroup } from "../connection/reader.ts";
 import { GroupExistsError, type ReplyErrorOptions, replyError } from "../ground/errors.ts";
 import { ErrorReply, Request, ValuesDecoder } from "../wire/resp.ts";
 
@@ -39,4 +40,24 @@ export async function createGroup(
     }
   }
   return made;
+}
+
+/**
+ * Make a group again that is gone, and forget what the old one has given: the new one may begin below it.
+ *
+ * @param starts - By key, the id after which the group begins.
+ * @returns the keys on which it was not there.
+ */
+export async function recreateGroup(
+  client: Client,
+  { name, seen, doubts }: Pick<ReadingGroup, "name" | "seen" | "doubts">,
+  starts: ReadonlyMap<string, string>,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const streams = await createGroup(client, name, starts, signal);
+  for (const key of streams) {
+    seen.delete(key);
+    doubts?.delete(key);
+  }
+  return streams;
 }

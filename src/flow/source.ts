@@ -1,3 +1,5 @@
+import type { Client } from "../connection/client.ts";
+import { pin } from "../connection/reader.ts";
 import { Group, groupReading } from "../containers/group.ts";
 import { GroupStream, groupStreamReading } from "../containers/group-stream.ts";
 import { afterId, type Reading } from "../containers/read.ts";
@@ -32,6 +34,20 @@ export function positionsOf(
       return [key, Object.hasOwn(byKey, key) ? positionOf(byKey[key]!) : "$"];
     }),
   );
+}
+
+/** The ids after which streams begin, the latest ones found out. */
+export async function pinned(
+  client: Client,
+  starts: ReadonlyMap<string, string>,
+  signal: AbortSignal,
+): Promise<Map<string, string>> {
+  const positions = new Map<string, string>();
+  for (const keys of client.groupBySlot([...starts.keys()])) {
+    const some = new Map(keys.map((key) => [key, starts.get(key)!]));
+    for (const [key, id] of await pin(client, some, signal)) positions.set(key, id);
+  }
+  return positions;
 }
 
 function isMap(from: unknown): from is Readonly<Record<string, From>> {

@@ -6,6 +6,7 @@ import { errorOf } from "../../ground/thrown.ts";
 import type { Message } from "../../wire/message.ts";
 import { Consumer } from "../consumer.ts";
 import { within } from "../pause.ts";
+import { pinned } from "../source.ts";
 import { Changes } from "../worker/changes.ts";
 import { Counters, type WorkerMetrics } from "../worker/counters.ts";
 import { Call } from "../worker/handler.ts";
@@ -13,7 +14,7 @@ import { content } from "./content.ts";
 import type { Dispatch } from "./dispatch.ts";
 import type { Logger } from "./log.ts";
 import type { Subscriber } from "./subscription.ts";
-import { type Level, persist, pinned, report, type Unit } from "./unit.ts";
+import { type Level, persist, report, type Unit } from "./unit.ts";
 
 /** What a reader of every message needs of its app. */
 export interface FanOutHost {

@@ -7,7 +7,7 @@ import { NoSuchGroupError, NoSuchStreamError } from "../../ground/errors.ts";
 import { GroupMessage } from "../../wire/message.ts";
 import { createGroup } from "../create-group.ts";
 import { within } from "../pause.ts";
-import { positionOf } from "../source.ts";
+import { pinned, positionOf } from "../source.ts";
 import { Counters, type WorkerMetrics } from "../worker/counters.ts";
 import type { BatchHandler, Handler } from "../worker/handler.ts";
 import { goneAfter } from "../worker/name.ts";
@@ -22,7 +22,7 @@ import { content } from "./content.ts";
 import type { Dispatch } from "./dispatch.ts";
 import type { Logger } from "./log.ts";
 import type { Sharing } from "./subscription.ts";
-import { type Level, persist, pinned, report, type Unit } from "./unit.ts";
+import { type Level, persist, report, type Unit } from "./unit.ts";
 
 /** What a group's unit needs of its app. */
 export interface GroupUnitHost {

@@ -1,5 +1,3 @@
-import type { Client } from "../../connection/client.ts";
-import { pin } from "../../connection/reader.ts";
 import { isPassing, pause } from "../pause.ts";
 import type { WorkerMetrics } from "../worker/counters.ts";
 import type { Logger } from "./log.ts";
@@ -34,20 +32,6 @@ export interface Unit {
   metrics(): WorkerMetrics;
   /** How far it is, by stream. */
   levels(): Promise<Level[]>;
-}
-
-/** The ids after which streams begin, the latest ones found out. */
-export async function pinned(
-  client: Client,
-  starts: ReadonlyMap<string, string>,
-  signal: AbortSignal,
-): Promise<Map<string, string>> {
-  const positions = new Map<string, string>();
-  for (const keys of client.groupBySlot([...starts.keys()])) {
-    const some = new Map(keys.map((key) => [key, starts.get(key)!]));
-    for (const [key, id] of await pin(client, some, signal)) positions.set(key, id);
-  }
-  return positions;
 }
 
 /** Do something until it succeeds; a failure that may pass is waited out, any other one is thrown. */

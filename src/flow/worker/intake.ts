@@ -2,7 +2,7 @@ import type { Reading } from "../../containers/read.ts";
 import type { DecodeError, NoSuchGroupError } from "../../ground/errors.ts";
 import type { Delivery, GroupMessage, MessageList } from "../../wire/message.ts";
 import { Buffers } from "../buffers.ts";
-import { createGroup } from "../create-group.ts";
+import { recreateGroup } from "../create-group.ts";
 import { Lane, type LaneHost } from "../lane.ts";
 import type { Counters } from "./counters.ts";
 import type { WorkerEvent, WorkerSettings } from "./options.ts";
@@ -179,12 +179,8 @@ export class Intake<T> {
     if (!this.#isMissing) emit(() => ({ type: "groupMissing", error, streams: keys }));
     this.#isMissing = true;
     const starts = new Map(keys.map((key) => [key, settings.from ?? group.startOf(key)]));
-    const streams = await createGroup(reading.client, group.name, starts, closing);
-    // The new group may begin below what the old one has given.
-    for (const key of streams) {
-      this.#seen.delete(key);
-      this.#doubts.delete(key);
-    }
+    const known = { name: group.name, seen: this.#seen, doubts: this.#doubts };
+    const streams = await recreateGroup(reading.client, known, starts, closing);
     this.#isMissing = false;
     emit(() => ({ type: "groupRecreated", streams }));
   }
