@@ -80,6 +80,10 @@ export class Session<T> {
     this.#settling = new Settling<T>({
       ...shared,
       settled: (message, waits) => this.#settled(message, waits),
+      released: (messages) => {
+        for (const message of messages) this.#held.delete(message);
+        this.#changes.tell();
+      },
       reopened: (message) => this.#reopened(message),
     });
     this.#crew = new Crew<T>({
@@ -225,20 +229,7 @@ export class Session<T> {
       ...this.#intake.takeBack(),
     ].filter(({ isGone }) => !isGone);
     this.#doubtful.clear();
-    await this.#release(tasks.map(({ message }) => message));
-  }
-
-  async #release(messages: readonly GroupMessage<T>[]): Promise<void> {
-    await Promise.all(
-      [...this.#deliveries].map(async ([key, deliveries]) => {
-        const own = messages.filter(({ stream }) => stream === key);
-        if (own.length === 0) return;
-        // Where it fails, they come back when their lease is over.
-        const moved = await deliveries.wait(own, 0, false).catch(() => []);
-        this.#host.counters.released += moved.length;
-        for (const message of own) this.#held.delete(message);
-      }),
-    );
+    await this.#settling.release(tasks.map(({ message }) => message));
     this.#changes.tell();
   }
 
@@ -319,7 +310,7 @@ export class Session<T> {
     // Broken off because the worker stops, it has not failed: that delivery does not count.
     if (error !== null && this.#isBreakingOff && !isSettled(message)) {
       markSettled(message);
-      this.#release([message]);
+      this.#settling.release([message]);
     } else if (error !== null) this.#settling.fail(message, error);
     else if (!isSettled(message) && this.#host.settings.ack !== "manual") {
       markSettled(message);

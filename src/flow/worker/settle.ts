@@ -25,6 +25,8 @@ export interface SettleHost<T> {
   lost(error: Error): void;
   /** The server knows what became of a message, or it is given up; it comes back after `waits` ms, `null` if not. */
   settled(message: GroupMessage<T>, waits: number | null): void;
+  /** Messages were given back, or come back when their lease is over. */
+  released(messages: readonly GroupMessage<T>[]): void;
   /** A verb of a message could not be carried out. */
   reopened(message: GroupMessage<T>): void;
 }
@@ -93,6 +95,23 @@ export class Settling<T> {
     const error = new RejectError(reason);
     this.#host.counters.lastError = error;
     return this.#reopening(message, this.#bury(message, error, true));
+  }
+
+  /** Give messages back: they are due at once, and this delivery does not count. */
+  async release(messages: readonly GroupMessage<T>[]): Promise<void> {
+    const keys = new Set(messages.map(({ stream }) => stream));
+    await Promise.all(
+      [...keys].map(async (key) => {
+        const own = messages.filter(({ stream }) => stream === key);
+        // Where it fails, they come back when their lease is over.
+        const moved = await this.#host
+          .deliveriesOf(key)
+          .wait(own, 0, false)
+          .catch(() => []);
+        this.#host.counters.released += moved.length;
+        this.#host.released(own);
+      }),
+    );
   }
 
   /** An entry's deliveries are over before this one began: its workers died of it. */
