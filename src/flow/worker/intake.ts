@@ -13,6 +13,8 @@ export interface IntakeHost<T> {
   readonly reading: Reading<GroupMessage<T>>;
   readonly settings: WorkerSettings<T>;
   readonly counters: Counters;
+  /** The ids after which the group begins, by key. */
+  readonly starts: ReadonlyMap<string, string>;
   /** Whether it ends where there is nothing left to read. */
   readonly isOnce: boolean;
   /** Ends what waits. */
@@ -174,13 +176,13 @@ export class Intake<T> {
   }
 
   async #restore(error: NoSuchGroupError, keys: readonly string[]): Promise<void> {
-    const { reading, settings, closing, emit } = this.#host;
+    const { reading, starts, closing, emit } = this.#host;
     const group = reading.group!;
     if (!this.#isMissing) emit(() => ({ type: "groupMissing", error, streams: keys }));
     this.#isMissing = true;
-    const starts = new Map(keys.map((key) => [key, settings.from ?? group.startOf(key)]));
+    const own = new Map(keys.map((key) => [key, starts.get(key)!]));
     const known = { name: group.name, seen: this.#seen, doubts: this.#doubts };
-    const streams = await recreateGroup(reading.client, known, starts, closing);
+    const streams = await recreateGroup(reading.client, known, own, closing);
     this.#isMissing = false;
     emit(() => ({ type: "groupRecreated", streams }));
   }

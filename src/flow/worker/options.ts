@@ -72,7 +72,10 @@ export interface WorkerOptions<T = unknown> {
   readonly drain?: Time;
   /** How long one read waits on the server. @defaultValue 5 s */
   readonly block?: Time;
-  /** Where a group begins that is not there yet. @defaultValue the group's start ids */
+  /**
+   * Where a group begins that is not there yet, or not any more; `"latest"` is what the worker found when it first ran,
+   * so that nothing is missed while a lost group is made again. @defaultValue the group's start ids
+   */
   readonly from?: From;
   /** Stops the worker when it is aborted. */
   readonly signal?: AbortSignal;

@@ -6,6 +6,7 @@ import type { Events } from "../../ground/events.ts";
 import { type Delivery, type GroupMessage, isSettled, markSettled } from "../../wire/message.ts";
 import { createGroup } from "../create-group.ts";
 import { aborted, isPassing, pause, within } from "../pause.ts";
+import { pinned } from "../source.ts";
 import { Changes } from "./changes.ts";
 import type { Counters } from "./counters.ts";
 import { Crew } from "./crew.ts";
@@ -25,6 +26,8 @@ export interface SessionHost<T> {
   readonly handler: Handler<T> | BatchHandler<T>;
   readonly counters: Counters;
   readonly events: Events<WorkerEvent>;
+  /** The ids after which the group begins, by key; `$` until it is pinned. */
+  readonly starts: Map<string, string>;
 }
 
 /** What a stopping worker's last words to the server may take, in milliseconds. */
@@ -69,7 +72,7 @@ export class Session<T> {
     const { client, group, keys } = reading;
     this.#name = new ConsumerName(client, group!.name, group!.consumer, keys, settings.lease);
     const shared = {
-      ...{ reading, settings, counters, keys, isOnce, handler: host.handler },
+      ...{ reading, settings, counters, keys, isOnce, handler: host.handler, starts: host.starts },
       ...{ lease: settings.lease, maxDeliveries: settings.retry.maxDeliveries },
       ...{ over: this.#over.signal, closing: this.#closing.signal },
       deliveriesOf: (key: string) => this.#deliveries.get(key)!,
@@ -170,13 +173,14 @@ export class Session<T> {
 
   /** Claim a name, see that the group is there, and take up what an earlier life of this consumer has left. */
   async #start(): Promise<void> {
-    const { reading, settings } = this.#host;
+    const { reading, settings, starts } = this.#host;
     const { signal } = this.#closing;
     const { client, keys, group } = reading;
     for (let failures = 0; !signal.aborted; failures++) {
       try {
         await this.#name.claim();
-        const starts = new Map(keys.map((key) => [key, settings.from ?? group!.startOf(key)]));
+        // Once: made again, the group is to miss nothing that was added since.
+        for (const [key, id] of await pinned(client, starts, signal)) starts.set(key, id);
         await createGroup(client, group!.name, starts, signal);
         for (const key of keys) {
           signal.throwIfAborted(); // The name is given back by then, and may be another's.

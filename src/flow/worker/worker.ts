@@ -69,6 +69,8 @@ export class Worker<T> {
   readonly #settings: WorkerSettings<T>;
   readonly #counters = new Counters();
   readonly #events = new Events<WorkerEvent>();
+  /** The ids after which the group begins, by key; the first run pins `$`. */
+  readonly #starts: Map<string, string>;
   #session: Session<T> | null = null;
   #running: Promise<void> | null = null;
   #isPaused = false;
@@ -88,6 +90,8 @@ export class Worker<T> {
     if (!(group instanceof Group || group instanceof GroupStream))
       throw new InvalidArgumentError("group", "a ConsumerGroup, a TimeSeries or one of their streams", group);
     this.#reading = readingOf<T, GroupMessage<T>>(group);
+    const { keys, group: own } = this.#reading;
+    this.#starts = new Map(keys.map((key) => [key, this.#settings.from ?? own!.startOf(key)]));
     this.#handler = handler;
     assertDeadLetter(this.#reading.client, this.#reading.keys, this.#settings.deadLetter);
   }
@@ -202,7 +206,7 @@ export class Worker<T> {
     const signal = this.#settings.signal && AbortSignal.any([this.#settings.signal]);
     const host = {
       ...{ reading: this.#reading, settings: this.#settings, handler: this.#handler },
-      ...{ counters: this.#counters, events: this.#events },
+      ...{ counters: this.#counters, events: this.#events, starts: this.#starts },
     };
     Worker.#roll.add(this as never);
     const onStop = (): void => void this.stop();

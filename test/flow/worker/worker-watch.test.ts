@@ -131,6 +131,26 @@ test("Worker.status – a group that is gone is made again, and told", async () 
   expect(seen).toEqual(["1-0", "1-0", "2-0"]);
 });
 
+test.for<[where: string, start: string | undefined, from: "latest" | undefined]>([
+  ["by its option", undefined, "latest"],
+  ["by its group", "$", undefined],
+])(
+  "Worker – its group begins at the latest entry, %s: made again, it misses nothing",
+  async ([, start, from]) => {
+    await fill(at.watch, at.key, 2);
+    const seen: string[] = [];
+    const group = at.db.consumerGroup("g", start === undefined ? at.key : { [at.key]: start });
+    const handler = ({ id }: GroupMessage<Text>): void => void seen.push(id);
+    await using job = new Job(at.db.worker(group, handler, from === undefined ? {} : { from }));
+    await at.watch.blocked();
+    // In one step: the entry is there before the group can be made again.
+    await at.watch.redis.multi().xgroup("DESTROY", at.key, "g").xadd(at.key, "3-0", "n", 3).exec();
+    await job.had("groupRecreated");
+    await waitFor(() => seen.length > 0, { what: "the entry" });
+    expect(seen).toEqual(["3-0"]);
+  },
+);
+
 test("Worker.status – slow handlers are told", async () => {
   await fill(at.watch, at.key, 50);
   const desk = new Desk();
