@@ -11,9 +11,9 @@ import { TRIM, type TrimOptions, trimArguments } from "./trim.ts";
 /** Options of {@link Stream.addMany}. */
 export interface AddManyOptions<I> extends TrimOptions {
   /** Gives each value's id. @defaultValue `"*"` for each */
-  readonly id?: (value: I, index: number) => IdLike;
+  readonly id?: ((value: I, index: number) => IdLike) | undefined;
   /** What travels beside every value. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** Who asks for {@link addMany}. */

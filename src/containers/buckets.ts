@@ -32,15 +32,15 @@ export interface Bucket {
 /** Options of `buckets`. */
 export interface BucketOptions<T> {
   /** First id or `Date`. @defaultValue the first entry */
-  readonly start?: IdLike;
+  readonly start?: IdLike | undefined;
   /** Last id or `Date`, included. @defaultValue the last entry */
-  readonly stop?: IdLike;
+  readonly stop?: IdLike | undefined;
   /** Width: milliseconds or a `Duration`; intervals follow the calendar in UTC (`{ days: 1 }` begins at midnight). */
   readonly every: Time;
   /** A field's name, or a function of the message; `undefined`, `null` and blank texts are left out. */
   readonly value: string | ((message: Message<T>) => number | null | undefined);
   /** Give empty buckets too, between the first and the last with values. @defaultValue false */
-  readonly empty?: boolean;
+  readonly empty?: boolean | undefined;
 }
 
 /**

@@ -44,11 +44,11 @@ export interface GroupStats<K extends string> {
 /** Limits of {@link Group.health}; what is absent is not looked at. */
 export interface HealthLimits {
   /** Most entries not delivered yet, a stream; an unknown lag is an issue too. */
-  readonly maxLag?: number;
+  readonly maxLag?: number | undefined;
   /** Longest that a consumer which holds entries may be idle. */
-  readonly maxIdle?: Time;
+  readonly maxIdle?: Time | undefined;
   /** Most pending entries, a stream. */
-  readonly maxPending?: number;
+  readonly maxPending?: number | undefined;
 }
 
 /** One finding of {@link Group.health}. */

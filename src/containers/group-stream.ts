@@ -25,19 +25,19 @@ import { Stream, streamPicture } from "./stream.ts";
 /** Options of {@link GroupStream.claim}. */
 export interface ClaimOptions {
   /** Only what was delivered at least so long ago. @defaultValue 0 */
-  readonly minIdle?: Time;
+  readonly minIdle?: Time | undefined;
   /** Who takes them. @defaultValue the group's consumer */
-  readonly consumer?: string;
+  readonly consumer?: string | undefined;
   /** Give ids only, and leave the delivery counts alone. @defaultValue false */
-  readonly justId?: boolean;
+  readonly justId?: boolean | undefined;
 }
 
 /** Options of {@link GroupStream.autoclaim}. */
 export interface AutoclaimOptions extends ClaimOptions {
   /** Where to begin: `"0-0"`, or the last answer's `next`. @defaultValue `"0-0"` */
-  readonly start?: IdLike;
+  readonly start?: IdLike | undefined;
   /** Most entries. @defaultValue 100, the server's own */
-  readonly count?: number;
+  readonly count?: number | undefined;
 }
 
 /** What {@link GroupStream.autoclaim} gives. */

@@ -60,15 +60,15 @@ export interface PendingConsumer {
 /** Options of {@link GroupStream.pending}. */
 export interface PendingOptions {
   /** First id. @defaultValue the first pending one */
-  readonly start?: IdLike;
+  readonly start?: IdLike | undefined;
   /** Last id, included. @defaultValue the last pending one */
-  readonly stop?: IdLike;
+  readonly stop?: IdLike | undefined;
   /** Most entries. @defaultValue all */
-  readonly count?: number;
+  readonly count?: number | undefined;
   /** Only this consumer's. @defaultValue everybody's */
-  readonly consumer?: string;
+  readonly consumer?: string | undefined;
   /** Only what was delivered at least so long ago. */
-  readonly idle?: Time;
+  readonly idle?: Time | undefined;
 }
 
 /** The pending entries of a group on one stream, page by page. */

@@ -9,24 +9,24 @@ import type { Delivery, MessageList } from "../wire/message.ts";
 /** Options of {@link Stream.read}. */
 export interface ReadOptions {
   /** Most entries. @defaultValue all */
-  readonly count?: number;
+  readonly count?: number | undefined;
   /** Milliseconds or a `Duration` to wait for an entry; 0 waits for ever. @defaultValue not at all */
-  readonly block?: Time;
+  readonly block?: Time | undefined;
   /**
    * Read entries after this one. `"$"` is the last one there is when the server is asked, so an entry that is added
    * meanwhile may be before it: give the id of the last entry you know where that matters. @defaultValue `"0-0"`
    */
-  readonly lastId?: IdLike;
+  readonly lastId?: IdLike | undefined;
   /** Ends the wait: the promise rejects with its reason, unless an entry arrived first. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Options of a read through a group. */
 export interface GroupReadOptions extends ReadOptions {
   /** Do not make the entries pending: a lost reply or a crash loses them. @defaultValue false */
-  readonly noAck?: boolean;
+  readonly noAck?: boolean | undefined;
   /** `">"` for new entries; any id for this consumer's own pending ones after it, at once. @defaultValue `">"` */
-  readonly lastId?: IdLike;
+  readonly lastId?: IdLike | undefined;
 }
 
 /** The id after which a read goes on. */

@@ -37,11 +37,11 @@ import { momentBefore, TRIM, type TrimOptions, trimArguments } from "./trim.ts";
 /** Options of {@link Stream.add}. */
 export interface AddOptions extends TrimOptions {
   /** The entry's id; a `Date` gives `<ms>-*`, so that two of one millisecond both fit. @defaultValue `"*"` */
-  readonly id?: IdLike;
+  readonly id?: IdLike | undefined;
   /** Do not make the stream; the result is then `null` where there is none. @defaultValue false */
-  readonly noMkStream?: boolean;
+  readonly noMkStream?: boolean | undefined;
   /** What travels beside the data. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
 }
 
 let reach: (stream: Stream<unknown, never>) => Reading<Message<unknown>>;

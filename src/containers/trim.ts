@@ -7,13 +7,13 @@ import { type IdLike, millisecondsOf, toId } from "../wire/id.ts";
 /** Bounds of a stream, kept at each add or by `trim`. */
 export interface TrimOptions {
   /** Keep so many entries, the newest. */
-  readonly maxlen?: number;
+  readonly maxlen?: number | undefined;
   /** Drop entries before this id or `Date`. */
-  readonly minid?: IdLike;
+  readonly minid?: IdLike | undefined;
   /** Let the server drop whole nodes only, which is much cheaper and may leave some more. @defaultValue true */
-  readonly approximate?: boolean;
+  readonly approximate?: boolean | undefined;
   /** Most entries to drop at once; only where approximate. 0 is no bound. @defaultValue the server's own */
-  readonly limit?: number;
+  readonly limit?: number | undefined;
 }
 
 /** Names of {@link TrimOptions}. */

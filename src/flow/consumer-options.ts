@@ -5,26 +5,26 @@ import type { From } from "./source.ts";
 /** Options of a consumer. */
 export interface ConsumerOptions {
   /** Where streams begin, for all or by key; not for groups, which have a cursor. @defaultValue `"latest"` */
-  readonly from?: From | Readonly<Record<string, From>>;
+  readonly from?: From | Readonly<Record<string, From>> | undefined;
   /** Most messages held for a stream. @defaultValue 100 */
-  readonly buffer?: number;
+  readonly buffer?: number | undefined;
   /**
    * Milliseconds or a `Duration` to wait for a message where none is held, counted from the call; 0 waits for ever.
    * @defaultValue not at all
    */
-  readonly block?: Time;
+  readonly block?: Time | undefined;
   /** Never end: wait for ever, and go on after every fault that may pass. @defaultValue false */
-  readonly follow?: boolean;
+  readonly follow?: boolean | undefined;
   /** Read a group's entries without making them pending. @defaultValue false */
-  readonly noAck?: boolean;
+  readonly noAck?: boolean | undefined;
   /** Make the group where it is missing when the consumer opens. @defaultValue true */
-  readonly autoCreate?: boolean;
+  readonly autoCreate?: boolean | undefined;
   /** Make the group again where it goes missing later. @defaultValue as `autoCreate` */
-  readonly recreate?: boolean;
+  readonly recreate?: boolean | undefined;
   /** Begin with this consumer's own pending entries. @defaultValue false */
-  readonly backlog?: boolean;
+  readonly backlog?: boolean | undefined;
   /** Closes the consumer; a waiting read rejects with its reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** What a consumer tells by {@link Consumer.status}. */

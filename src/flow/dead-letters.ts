@@ -32,27 +32,27 @@ import {
 /** Which dead letters: by their own ids, not those they had in their stream. */
 export interface DeadLetterSelection {
   /** First id; a `Date` or number is the whole millisecond, `"(1-1"` excludes it. @defaultValue the first */
-  readonly start?: IdLike;
+  readonly start?: IdLike | undefined;
   /** Last id, likewise, included. @defaultValue the last one there is when it begins */
-  readonly stop?: IdLike;
+  readonly stop?: IdLike | undefined;
   /** Most letters that are moved or removed, the oldest first. @defaultValue all */
-  readonly count?: number;
+  readonly count?: number | undefined;
 }
 
 /** Options of {@link DeadLetters.redrive}. */
 export interface RedriveOptions extends DeadLetterSelection {
   /** Key of the stream to move them to; in a cluster of the same slot. @defaultValue where each came from */
-  readonly to?: string;
+  readonly to?: string | undefined;
   /** Only count what would be moved. @defaultValue false */
-  readonly dryRun?: boolean;
+  readonly dryRun?: boolean | undefined;
   /** A letter that was moved back so often already stays, so that poison does not go round for ever. @defaultValue 10 */
-  readonly maxRedrives?: number;
+  readonly maxRedrives?: number | undefined;
 }
 
 /** Options of {@link DeadLetters.purge}. */
 export interface PurgeOptions extends DeadLetterSelection {
   /** Only those that died so long ago, by the server's clock, or before a `Date`. @defaultValue all of them */
-  readonly olderThan?: Time | Date;
+  readonly olderThan?: Time | Date | undefined;
 }
 
 /** One of which is known where it came from. */

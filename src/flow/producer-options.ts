@@ -5,30 +5,30 @@ import type { IdLike } from "../wire/id.ts";
 /** Options of a producer, beside those of its payloads; the bounds are kept at each push. */
 export interface ProducerOptions extends TrimOptions {
   /** How long the first push of a batch waits for others to share its write; a full batch does not. @defaultValue 0 */
-  readonly linger?: Time;
+  readonly linger?: Time | undefined;
   /** How long an idempotency key is remembered, from its first push on. @defaultValue 5 minutes */
-  readonly window?: Time;
+  readonly window?: Time | undefined;
 }
 
 /** Options of {@link Producer.push}. */
 export interface PushOptions {
   /** The entry's id. @defaultValue `"*"` */
-  readonly id?: IdLike;
+  readonly id?: IdLike | undefined;
   /** What travels beside the data. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /**
    * A name of this push: another one of that name, within the window and by whomever, gives the first one's id. It is
    * kept beside the stream, as `{<key>}:once:<name>`.
    */
-  readonly idempotencyKey?: string;
+  readonly idempotencyKey?: string | undefined;
 }
 
 /** Options of {@link Producer.pushMany}. */
 export interface PushManyOptions<I> {
   /** What travels beside every value. */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
   /** Gives each value's idempotency key. */
-  readonly idempotencyKey?: (value: I, index: number) => string;
+  readonly idempotencyKey?: ((value: I, index: number) => string) | undefined;
 }
 
 /** What {@link Producer.metrics} gives. */

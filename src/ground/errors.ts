@@ -229,7 +229,10 @@ export class RetryError extends WalrusError {
 
   /** Ask for another delivery. Throws {@link InvalidArgumentError} for a delay that is negative or no number. */
   constructor(
-    options: WalrusErrorOptions & { readonly delay?: number | Duration; readonly message?: string } = {},
+    options: WalrusErrorOptions & {
+      readonly delay?: number | Duration | undefined;
+      readonly message?: string | undefined;
+    } = {},
   ) {
     const { delay = null } = options;
     if (typeof delay === "number" ? !(delay >= 0 && Number.isFinite(delay)) : typeof delay !== "object")

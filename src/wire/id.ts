@@ -17,7 +17,7 @@ export type IdLike =
       /** The millisecond part. */
       readonly timestamp: Date;
       /** The sequence part. @defaultValue 0 */
-      readonly sequence?: number;
+      readonly sequence?: number | undefined;
     };
 
 /**

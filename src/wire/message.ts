@@ -210,7 +210,7 @@ export class GroupMessage<T> extends Message<T> {
    * @returns false where it was not this consumer's any more, and nothing was done.
    * @throws SettledError where this message was settled already.
    */
-  retry(options: { readonly delay?: Time } = {}): Promise<boolean> {
+  retry(options: { readonly delay?: Time | undefined } = {}): Promise<boolean> {
     assertOptions("retry", options, ["delay"]);
     const delay = options.delay === undefined ? null : toMilliseconds("delay", options.delay);
     return this.#settle() ?? this.#delivery.retry(this, delay);

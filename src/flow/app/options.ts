@@ -14,9 +14,9 @@ import { Publisher, type PublishTarget } from "./publisher.ts";
 export interface SubscriberDefaults
   extends Omit<WorkerOptions, "batch" | "orderBy" | "signal" | "stopOn" | "prefetch"> {
   /** Entries held unstarted; without a group 100. @defaultValue as a {@link Worker} has it */
-  readonly prefetch?: number;
+  readonly prefetch?: number | undefined;
   /** Name of the consumer in its groups. @defaultValue `<app name>-<host>-<random>`, removed when the app stops */
-  readonly consumer?: string;
+  readonly consumer?: string | undefined;
 }
 
 /** Options of an app. */
@@ -27,13 +27,13 @@ export interface AppOptions extends SubscriberDefaults {
    * Where it tells what happens: pino's loggers and `console` fit. `false` is nowhere.
    * @defaultValue failures (`warn` and `error`) on standard error
    */
-  readonly log?: Logger | false;
+  readonly log?: Logger | false | undefined;
 }
 
 /** Options of a router. */
 export interface RouterOptions extends SubscriberDefaults {
   /** What stands before the names of its streams, those in `publishTo` too. @defaultValue nothing */
-  readonly prefix?: string;
+  readonly prefix?: string | undefined;
 }
 
 /** Options of any subscriber. */

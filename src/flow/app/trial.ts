@@ -8,9 +8,9 @@ import type { Published } from "./outlet.ts";
 /** What a test may say of what it waits for. */
 export interface WitnessOptions {
   /** Only of this stream. @defaultValue any */
-  readonly stream?: string;
+  readonly stream?: string | undefined;
   /** How long to wait. @defaultValue 10 seconds */
-  readonly timeout?: Time;
+  readonly timeout?: Time | undefined;
 }
 
 /** Things that happen, kept for who waits for them. */

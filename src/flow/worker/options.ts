@@ -20,7 +20,7 @@ export interface BatchOptions {
   /** Most messages of a batch. */
   readonly size: number;
   /** How long a batch waits to be full, from its first message. @defaultValue 0: as many as are there */
-  readonly wait?: Time;
+  readonly wait?: Time | undefined;
 }
 
 /** An entry whose deliveries are over. */
@@ -42,45 +42,45 @@ export type AckPolicy = "success" | "always" | "first" | "manual";
 /** Options of a worker. */
 export interface WorkerOptions<T = unknown> {
   /** Handlers at once. @defaultValue 1 */
-  readonly concurrency?: number;
+  readonly concurrency?: number | undefined;
   /**
    * Entries held unstarted, shared out among the streams. @defaultValue 2 x `concurrency`, at least the batch; fast
    * handlers get up to as many as they handle in 20 ms, at most 1,000
    */
-  readonly prefetch?: number;
+  readonly prefetch?: number | undefined;
   /** Hand messages over in arrays. @defaultValue off */
-  readonly batch?: BatchOptions;
+  readonly batch?: BatchOptions | undefined;
   /**
    * A message's key: messages of one key run one after another in the order of their stream, in this worker; while one
    * waits for its retry, those behind it wait too. Not with `batch`. @defaultValue off
    */
-  readonly orderBy?: (message: GroupMessage<T>) => unknown;
+  readonly orderBy?: ((message: GroupMessage<T>) => unknown) | undefined;
   /** How long a silent worker keeps its entries; a third of it is the time between two renewals. @defaultValue 30 s */
-  readonly lease?: Time;
+  readonly lease?: Time | undefined;
   /** A handler past it is aborted and counts as failed. @defaultValue none */
-  readonly timeout?: Time;
+  readonly timeout?: Time | undefined;
   /** When failed messages come back. @defaultValue 5 deliveries, 1 s to 5 min, x 2, jitter 0.2 */
-  readonly retry?: RetryOptions | RetryFunction;
+  readonly retry?: RetryOptions | RetryFunction | undefined;
   /** Key of the dead letters, `false` to drop them, or a function. @defaultValue `{<key>}:dead` */
-  readonly deadLetter?: string | false | DeadLetterFunction;
+  readonly deadLetter?: string | false | DeadLetterFunction | undefined;
   /**
    * When to acknowledge: after the handler's success, after it whatever it does, before it (at most once), or only by
    * `message.ack()`. @defaultValue `"success"`
    */
-  readonly ack?: AckPolicy;
+  readonly ack?: AckPolicy | undefined;
   /** How long `stop()` waits for running handlers. @defaultValue 15 s */
-  readonly drain?: Time;
+  readonly drain?: Time | undefined;
   /** How long one read waits on the server. @defaultValue 5 s */
-  readonly block?: Time;
+  readonly block?: Time | undefined;
   /**
    * Where a group begins that is not there yet, or not any more; `"latest"` is what the worker found when it first ran,
    * so that nothing is missed while a lost group is made again. @defaultValue the group's start ids
    */
-  readonly from?: From;
+  readonly from?: From | undefined;
   /** Stops the worker when it is aborted. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Stop on these signals of the process; `true` is SIGINT and SIGTERM. @defaultValue none */
-  readonly stopOn?: boolean | readonly NodeJS.Signals[];
+  readonly stopOn?: boolean | readonly NodeJS.Signals[] | undefined;
 }
 
 /** What a worker tells by {@link Worker.status}: what a consumer tells, and what becomes of its entries. */

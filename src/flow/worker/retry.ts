@@ -5,15 +5,15 @@ import { InvalidArgumentError, LeaseLostError } from "../../ground/errors.ts";
 /** When a failed message comes back. */
 export interface RetryOptions {
   /** How often a message is delivered at most; then it goes to the dead letters. @defaultValue 5 */
-  readonly maxDeliveries?: number;
+  readonly maxDeliveries?: number | undefined;
   /** Milliseconds or a `Duration` before the second delivery. @defaultValue 1 second */
-  readonly delay?: Time;
+  readonly delay?: Time | undefined;
   /** The longest delay, before the jitter. @defaultValue 5 minutes */
-  readonly maxDelay?: Time;
+  readonly maxDelay?: Time | undefined;
   /** By how much the delay grows from one delivery to the next, at least 1. @defaultValue 2 */
-  readonly factor?: number;
+  readonly factor?: number | undefined;
   /** Which part of a delay is left to chance, 0 to 1: 0.2 is 20 % more or less. @defaultValue 0.2 */
-  readonly jitter?: number;
+  readonly jitter?: number | undefined;
 }
 
 /**

@@ -16,7 +16,7 @@ export interface Figure<M> {
   readonly unit: string;
   readonly kind: "counter" | "level" | "gauge";
   /** Beside those of the object it is read of. */
-  readonly attributes?: Attributes;
+  readonly attributes?: Attributes | undefined;
   /** Its value; `null` where it is not known. */
   of(metrics: M): number | null;
 }

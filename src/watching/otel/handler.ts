@@ -12,7 +12,7 @@ export interface TraceOptions extends TelemetryOptions {
    * Whether the span of a single message goes on in its sender's trace, as its child; if not, it begins a trace of its
    * own. It has a link to the sender in both cases; a batch's span has only links. @defaultValue true
    */
-  readonly continueTrace?: boolean;
+  readonly continueTrace?: boolean | undefined;
 }
 
 /**

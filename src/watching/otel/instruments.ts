@@ -20,9 +20,9 @@ export type Instrumented =
 /** Options of {@link instrument}. */
 export interface InstrumentOptions {
   /** Makes the instruments. @defaultValue `metrics.getMeter("walrus-streams")`, of the provider that is set now */
-  readonly meter?: Meter;
+  readonly meter?: Meter | undefined;
   /** How long a group's figures are good for: a scrape within it sends nothing. @defaultValue 10 s */
-  readonly every?: Time;
+  readonly every?: Time | undefined;
 }
 
 /**

@@ -39,9 +39,9 @@ import {
 /** Where spans and durations go. */
 export interface TelemetryOptions {
   /** Makes the spans. @defaultValue `trace.getTracer("walrus-streams")`, of whatever provider is set when a span begins */
-  readonly tracer?: Tracer;
+  readonly tracer?: Tracer | undefined;
   /** Makes the histograms. @defaultValue `metrics.getMeter("walrus-streams")`, of whatever provider is set when one is needed */
-  readonly meter?: Meter;
+  readonly meter?: Meter | undefined;
 }
 
 /** A message that is to be sent. */
