@@ -45,6 +45,12 @@ export function assertOptions(where: string, options: unknown, known: readonly s
   }
 }
 
+/** Check options of which some must be given: absent is refused. */
+export function assertGivenOptions(where: string, options: unknown, known: readonly string[]): void {
+  if (options === undefined) throw new InvalidArgumentError(`${where} options`, "an object", options);
+  assertOptions(where, options, known);
+}
+
 /** Check an optional `AbortSignal`. */
 export function assertSignal(value: unknown): void {
   if (value !== undefined && !(value instanceof AbortSignal)) {

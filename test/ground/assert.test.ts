@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import {
+  assertGivenOptions,
   assertInteger,
   assertName,
   assertOptionalBoolean,
@@ -110,4 +111,12 @@ test("assertSignal – a signal or nothing", () => {
     expect(refusal(() => assertSignal(signal))).toBeNull();
   for (const signal of [null, new AbortController(), {}, "abort"])
     expect(refusal(() => assertSignal(signal))).toMatch(/^signal must be an AbortSignal, got /);
+});
+
+test("assertGivenOptions – absent is refused as what it is; the rest as where all are optional", () => {
+  const of = (options: unknown): void => assertGivenOptions("app", options, ["name"]);
+  expect(() => of(undefined)).toThrow("app options must be an object, got undefined");
+  expect(() => of(null)).toThrow("app options must be an object, got null");
+  expect(() => of({ nam: "a" })).toThrow("among name");
+  of({});
 });

@@ -1,5 +1,5 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
-import { assertName, assertOptions } from "../../ground/assert.ts";
+import { assertGivenOptions, assertName, assertOptions } from "../../ground/assert.ts";
 import { InvalidArgumentError } from "../../ground/errors.ts";
 import { assertSchema } from "../../wire/codec.ts";
 import type { GroupMessage, Message } from "../../wire/message.ts";
@@ -115,7 +115,7 @@ const FAN_OUT: readonly string[] = ["concurrency", "timeout", "prefetch", "drain
 
 /** Check an app's options, and part them. */
 export function appOptions(options: AppOptions): { name: string; log: Logger; defaults: SubscriberDefaults } {
-  assertOptions("app", options ?? null, ["name", "log", ...DEFAULTS]);
+  assertGivenOptions("app", options, ["name", "log", ...DEFAULTS]);
   const { name, log = FAILURES, ...defaults } = options;
   assertName("name", name);
   if (log === false) return { name, log: SILENT, defaults: given(defaults) };
@@ -135,7 +135,7 @@ export function routerOptions(options: RouterOptions): { prefix: string; default
 
 /** Check what a subscriber says beside its worker's options; gives all that is not `undefined`. */
 export function subscriberOptions(options: AnySubscriberOptions): AnySubscriberOptions {
-  assertOptions("subscriber", options ?? null, ["group", ...SHARED, ...WORKER]);
+  assertGivenOptions("subscriber", options, ["group", ...SHARED, ...WORKER]);
   const { group, schema, filter, middleware, batch, publishTo } = options;
   if (group !== undefined) assertName("group", group);
   assertSchema(schema);

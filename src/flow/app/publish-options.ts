@@ -1,5 +1,5 @@
 import { TRIM, type TrimOptions } from "../../containers/trim.ts";
-import { assertName, assertOptions } from "../../ground/assert.ts";
+import { assertGivenOptions, assertName } from "../../ground/assert.ts";
 import type { Time } from "../../ground/duration.ts";
 import type { IdLike } from "../../wire/id.ts";
 
@@ -43,7 +43,7 @@ const PUBLISH: readonly string[] = ["stream", ...MESSAGE, ...TRIM];
 
 /** Check what is to be published, at the door. */
 export function assertPublish(options: PublishOptions): void {
-  assertOptions("publish", options ?? null, PUBLISH);
+  assertGivenOptions("publish", options, PUBLISH);
   assertName("stream", options.stream);
   const { correlationId, replyTo } = options;
   for (const [name, value] of Object.entries({ correlationId, replyTo }))

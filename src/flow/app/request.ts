@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { RedisLike } from "../../connection/driver.ts";
 import { Stream } from "../../containers/stream.ts";
-import { assertName, assertOptions, assertSignal } from "../../ground/assert.ts";
+import { assertGivenOptions, assertName, assertSignal } from "../../ground/assert.ts";
 import { millisecondsWithin } from "../../ground/duration.ts";
 import {
   ClosedError,
@@ -77,7 +77,7 @@ export class Requests {
 
   /** Publish a value, and wait for the reply. */
   async request(value: unknown, options: RequestOptions): Promise<Message<unknown>> {
-    assertOptions("request", options ?? null, OPTIONS);
+    assertGivenOptions("request", options, OPTIONS);
     const { stream, timeout = 5000, signal, headers, correlationId } = options;
     assertName("stream", stream);
     assertSignal(signal);
