@@ -1,35 +1,13 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import type { Database } from "../../src/index.ts";
-import { type Server, startProxy, startServer, type TcpProxy, waitFor } from "../../src/testing/index.ts";
-import { failure, numbered, numbersOf, open, Watch, within } from "./harness.ts";
+import { expect, test } from "vitest";
+import { waitFor } from "../../src/testing/index.ts";
+import { Faults } from "./faults.ts";
+import { failure, numbered, numbersOf, open, within } from "./harness.ts";
 
-let server: Server;
-let watch: Watch;
-let proxy: TcpProxy;
-let db: Database;
-let key: string;
-let keys = 0;
-
-beforeAll(async () => {
-  server = await startServer({ args: ["--hz", "100"] });
-  watch = new Watch(server);
-  proxy = await startProxy(server);
-});
-afterAll(async () => {
-  await proxy.close();
-  watch.redis.disconnect();
-  await server.stop();
-});
-beforeEach(async () => {
-  key = `s${keys++}`;
-  db = open({ host: proxy.host, port: proxy.port });
-  await db.ping();
-  return () => db.close();
-});
+const at = new Faults();
 
 /** Ids and delivery counts of what is pending. */
-async function pending(stream = key): Promise<[id: string, deliveries: number][]> {
-  const entries = (await watch.redis.xpending(stream, "g", "-", "+", 10_000)) as [
+async function pending(stream = at.key): Promise<[id: string, deliveries: number][]> {
+  const entries = (await at.watch.redis.xpending(stream, "g", "-", "+", 10_000)) as [
     string,
     string,
     number,
@@ -41,41 +19,46 @@ async function pending(stream = key): Promise<[id: string, deliveries: number][]
 /** When what is pending was delivered some milliseconds ago: as long as it takes to tell one read from another. */
 async function aged(): Promise<void> {
   await waitFor(async () => {
-    const [entry] = (await watch.redis.xpending(key, "g", "-", "+", 1)) as [string, string, number, number][];
+    const [entry] = (await at.watch.redis.xpending(at.key, "g", "-", "+", 1)) as [
+      string,
+      string,
+      number,
+      number,
+    ][];
     return entry![2] >= 5;
   });
 }
 
 /** Loses what the server answers to what is under way. */
 async function loseReply(): Promise<void> {
-  await waitFor(() => proxy.heldBytes > 0, { what: "a reply to lose" });
-  proxy.cut();
-  proxy.pass();
+  await waitFor(() => at.proxy.heldBytes > 0, { what: "a reply to lose" });
+  at.proxy.cut();
+  at.proxy.pass();
 }
 
 test("ConsumerGroup.read – a lost reply: its messages come by the same read, once, their count unchanged", async () => {
-  const group = db.consumerGroup("g", [key]);
+  const group = at.db.consumerGroup("g", [at.key]);
   await group.create();
   const reading = group.read({ block: 0 });
-  await watch.blocked();
-  proxy.swallow();
-  const id = await watch.redis.xadd(key, "*", "n", "1");
+  await at.watch.blocked();
+  at.proxy.swallow();
+  const id = await at.watch.redis.xadd(at.key, "*", "n", "1");
   await loseReply();
-  expect((await within(2000, reading))[key]).toMatchObject([
-    { id, data: { n: "1" }, deliveries: 1, stream: key },
+  expect((await within(2000, reading))[at.key]).toMatchObject([
+    { id, data: { n: "1" }, deliveries: 1, stream: at.key },
   ]);
   expect(await pending()).toEqual([[id, 1]]);
   expect(await group.read()).toEqual({});
 });
 
 test("GroupStream.read – a lost reply of a read that does not block", async () => {
-  const stream = db.consumerGroup("g", [key]).streams[key]!;
-  await db.consumerGroup("g", [key]).create();
+  const stream = at.db.consumerGroup("g", [at.key]).streams[at.key]!;
+  await at.db.consumerGroup("g", [at.key]).create();
   await stream.read(); // The wire is there.
   // Often, for how old a delivery is depends on where in its milliseconds it falls.
   for (let n = 0; n < 25; n++) {
-    await watch.redis.xadd(key, "*", "n", n);
-    proxy.swallow();
+    await at.watch.redis.xadd(at.key, "*", "n", n);
+    at.proxy.swallow();
     const reading = stream.read();
     await loseReply();
     const messages = await within(2000, reading);
@@ -86,12 +69,12 @@ test("GroupStream.read – a lost reply of a read that does not block", async ()
 });
 
 test("ConsumerGroup.read – a reply over three streams cut in its middle", async () => {
-  const streams = [key, `${key}-b`, `${key}-c`];
-  const group = db.consumerGroup("g", streams);
+  const streams = [at.key, `${at.key}-b`, `${at.key}-c`];
+  const group = at.db.consumerGroup("g", streams);
   await group.create();
   await group.read();
   for (const stream of streams) await group.streams[stream]!.addMany(numbered(200));
-  void proxy.cutAfter(15_000);
+  void at.proxy.cutAfter(15_000);
   const messages = await within(5000, group.read());
   for (const stream of streams) {
     expect(numbersOf(messages[stream]!)).toEqual(Array.from({ length: 200 }, (_, i) => i));
@@ -101,120 +84,120 @@ test("ConsumerGroup.read – a reply over three streams cut in its middle", asyn
 });
 
 test("ConsumerGroup.read – messages that were delivered before and are still pending do not come again", async () => {
-  const earlier = db.consumerGroup("g", [key]); // As if by a process before: the same consumer.
-  const group = db.consumerGroup("g", [key]);
+  const earlier = at.db.consumerGroup("g", [at.key]); // As if by a process before: the same consumer.
+  const group = at.db.consumerGroup("g", [at.key]);
   await group.create();
-  await group.streams[key]!.addMany(numbered(2));
-  expect(numbersOf((await earlier.read())[key]!)).toEqual([0, 1]);
+  await group.streams[at.key]!.addMany(numbered(2));
+  expect(numbersOf((await earlier.read())[at.key]!)).toEqual([0, 1]);
   await aged();
-  await group.streams[key]!.addMany(numbered(2, 2));
-  expect(numbersOf((await group.read())[key]!)).toEqual([2, 3]);
+  await group.streams[at.key]!.addMany(numbered(2, 2));
+  expect(numbersOf((await group.read())[at.key]!)).toEqual([2, 3]);
   const reading = group.read({ block: 0 });
-  await watch.blocked();
-  proxy.swallow();
-  await watch.redis.xadd(key, "*", "n", "4");
+  await at.watch.blocked();
+  at.proxy.swallow();
+  await at.watch.redis.xadd(at.key, "*", "n", "4");
   await loseReply();
-  expect(numbersOf((await within(2000, reading))[key]!)).toEqual([4]);
+  expect(numbersOf((await within(2000, reading))[at.key]!)).toEqual([4]);
   expect((await pending()).map(([, deliveries]) => deliveries)).toEqual([1, 1, 1, 1, 1]);
 });
 
 test("ConsumerGroup.read – the first read of a consumer is lost: what it held before does not come again", async () => {
-  await db.consumerGroup("g", [key]).create();
-  await db.Stream(key).addMany(numbered(3));
-  expect(numbersOf((await db.consumerGroup("g", [key]).read())[key]!)).toEqual([0, 1, 2]);
+  await at.db.consumerGroup("g", [at.key]).create();
+  await at.db.Stream(at.key).addMany(numbered(3));
+  expect(numbersOf((await at.db.consumerGroup("g", [at.key]).read())[at.key]!)).toEqual([0, 1, 2]);
   await aged();
-  const reading = db.consumerGroup("g", [key]).read({ block: 0 });
-  const [client] = await watch.blocked();
-  await watch.redis.client("KILL", "ID", Number(client!.id));
-  await watch.blocked();
-  await watch.redis.xadd(key, "*", "n", "3");
-  expect(numbersOf((await within(2000, reading))[key]!)).toEqual([3]);
+  const reading = at.db.consumerGroup("g", [at.key]).read({ block: 0 });
+  const [client] = await at.watch.blocked();
+  await at.watch.redis.client("KILL", "ID", Number(client!.id));
+  await at.watch.blocked();
+  await at.watch.redis.xadd(at.key, "*", "n", "3");
+  expect(numbersOf((await within(2000, reading))[at.key]!)).toEqual([3]);
 });
 
 test("ConsumerGroup.read – messages of another consumer are left to it", async () => {
-  const group = db.consumerGroup("g", [key]);
+  const group = at.db.consumerGroup("g", [at.key]);
   await group.create();
-  await group.streams[key]!.addMany(numbered(2));
-  expect(numbersOf((await group.consumer("other").read({ count: 1 }))[key]!)).toEqual([0]);
-  proxy.swallow();
+  await group.streams[at.key]!.addMany(numbered(2));
+  expect(numbersOf((await group.consumer("other").read({ count: 1 }))[at.key]!)).toEqual([0]);
+  at.proxy.swallow();
   const reading = group.read({ block: 0 });
   await loseReply();
-  expect(numbersOf((await within(2000, reading))[key]!)).toEqual([1]);
+  expect(numbersOf((await within(2000, reading))[at.key]!)).toEqual([1]);
 });
 
 test("ConsumerGroup.read – 2,500 messages in a lost reply", async () => {
-  const group = db.consumerGroup("g", [key]);
+  const group = at.db.consumerGroup("g", [at.key]);
   await group.create();
   await group.read();
-  await group.streams[key]!.addMany(numbered(2500));
-  void proxy.cutAfter(60_000);
-  const messages = (await within(5000, group.read({ count: 2500 })))[key]!;
+  await group.streams[at.key]!.addMany(numbered(2500));
+  void at.proxy.cutAfter(60_000);
+  const messages = (await within(5000, group.read({ count: 2500 })))[at.key]!;
   expect(numbersOf(messages)).toEqual(Array.from({ length: 2500 }, (_, i) => i));
   expect(new Set((await pending()).map(([, deliveries]) => deliveries))).toEqual(new Set([1]));
 });
 
 test("ConsumerGroup.read – lost messages of which one has been deleted", async () => {
-  const group = db.consumerGroup("g", [key]);
+  const group = at.db.consumerGroup("g", [at.key]);
   await group.create();
   await group.read();
-  const ids = await group.streams[key]!.addMany(numbered(3));
-  proxy.swallow();
+  const ids = await group.streams[at.key]!.addMany(numbered(3));
+  at.proxy.swallow();
   const reading = group.read();
-  await waitFor(() => proxy.heldBytes > 0);
-  await watch.redis.xdel(key, ids[1]!);
+  await waitFor(() => at.proxy.heldBytes > 0);
+  await at.watch.redis.xdel(at.key, ids[1]!);
   await loseReply();
-  expect(numbersOf((await within(2000, reading))[key]!)).toEqual([0, 2]);
+  expect(numbersOf((await within(2000, reading))[at.key]!)).toEqual([0, 2]);
 });
 
 test("ConsumerGroup.read – all lost messages have been deleted: it waits on", async () => {
-  const group = db.consumerGroup("g", [key]);
+  const group = at.db.consumerGroup("g", [at.key]);
   await group.create();
   const reading = group.read({ block: 0 });
-  await watch.blocked();
-  proxy.swallow();
-  const id = await watch.redis.xadd(key, "*", "n", "1");
-  await waitFor(() => proxy.heldBytes > 0);
-  await watch.redis.xdel(key, id!);
+  await at.watch.blocked();
+  at.proxy.swallow();
+  const id = await at.watch.redis.xadd(at.key, "*", "n", "1");
+  await waitFor(() => at.proxy.heldBytes > 0);
+  await at.watch.redis.xdel(at.key, id!);
   await loseReply();
-  await watch.blocked();
-  await watch.redis.xadd(key, "*", "n", "2");
-  expect(numbersOf((await within(2000, reading))[key]!)).toEqual([2]);
+  await at.watch.blocked();
+  await at.watch.redis.xadd(at.key, "*", "n", "2");
+  expect(numbersOf((await within(2000, reading))[at.key]!)).toEqual([2]);
 });
 
 test("ConsumerGroup.read – the request never arrived: it waits on", async () => {
-  const group = db.consumerGroup("g", [key]);
+  const group = at.db.consumerGroup("g", [at.key]);
   await group.create();
   await group.read();
-  proxy.swallow("commands");
+  at.proxy.swallow("commands");
   const reading = group.read({ block: 0 });
   await loseReply();
-  await watch.blocked();
-  await watch.redis.xadd(key, "*", "n", "1");
-  expect(numbersOf((await within(2000, reading))[key]!)).toEqual([1]);
+  await at.watch.blocked();
+  await at.watch.redis.xadd(at.key, "*", "n", "1");
+  expect(numbersOf((await within(2000, reading))[at.key]!)).toEqual([1]);
   expect((await pending()).map(([, deliveries]) => deliveries)).toEqual([1]);
 });
 
 test("ConsumerGroup.read – lost again while it looks for what was lost", async () => {
-  const group = db.consumerGroup("g", [key]);
+  const group = at.db.consumerGroup("g", [at.key]);
   await group.create();
   await group.read();
-  await group.streams[key]!.addMany(numbered(300));
+  await group.streams[at.key]!.addMany(numbered(300));
   // The reply, the list of pending entries, and the entries: each is cut once.
-  void proxy.cutAfter(3000).then(() => proxy.cutAfter(2000).then(() => proxy.cutAfter(1000)));
-  const messages = (await within(5000, group.read()))[key]!;
+  void at.proxy.cutAfter(3000).then(() => at.proxy.cutAfter(2000).then(() => at.proxy.cutAfter(1000)));
+  const messages = (await within(5000, group.read()))[at.key]!;
   expect(numbersOf(messages)).toEqual(Array.from({ length: 300 }, (_, i) => i));
 });
 
 test("ConsumerGroup.read – with noAck nothing is pending: ConnectionLostError, and no message comes twice", async () => {
-  const group = db.consumerGroup("g", [key]);
+  const group = at.db.consumerGroup("g", [at.key]);
   await group.create();
-  await group.streams[key]!.add({ n: 0 });
-  expect(numbersOf((await group.read())[key]!)).toEqual([0]);
+  await group.streams[at.key]!.add({ n: 0 });
+  expect(numbersOf((await group.read())[at.key]!)).toEqual([0]);
   const reading = group.read({ block: 0, noAck: true });
   reading.catch(() => {});
-  await watch.blocked();
-  proxy.swallow();
-  await watch.redis.xadd(key, "*", "n", "1");
+  await at.watch.blocked();
+  at.proxy.swallow();
+  await at.watch.redis.xadd(at.key, "*", "n", "1");
   await loseReply();
   expect((await failure(reading)).error).toMatchObject({ code: "CONNECTION_LOST", isSent: true });
   expect(await group.read()).toEqual({});
@@ -222,25 +205,25 @@ test("ConsumerGroup.read – with noAck nothing is pending: ConnectionLostError,
 });
 
 test("ConsumerGroup.read – the reply of a read of its own pending messages is lost: read again", async () => {
-  const group = db.consumerGroup("g", [key]);
+  const group = at.db.consumerGroup("g", [at.key]);
   await group.create();
-  await group.streams[key]!.addMany(numbered(3));
+  await group.streams[at.key]!.addMany(numbered(3));
   await group.read();
-  proxy.swallow();
+  at.proxy.swallow();
   const reading = group.read({ lastId: "0" });
   await loseReply();
-  expect(numbersOf((await within(2000, reading))[key]!)).toEqual([0, 1, 2]);
+  expect(numbersOf((await within(2000, reading))[at.key]!)).toEqual([0, 1, 2]);
 });
 
 test("ConsumerGroup.read – a keyPrefix and a lost reply", async () => {
-  const prefixed = open({ host: proxy.host, port: proxy.port, keyPrefix: "p:" });
-  const group = prefixed.consumerGroup("g", [key]);
+  const prefixed = open({ host: at.proxy.host, port: at.proxy.port, keyPrefix: "p:" });
+  const group = prefixed.consumerGroup("g", [at.key]);
   await group.create();
   const reading = group.read({ block: 0 });
-  await watch.blocked();
-  proxy.swallow();
-  const id = await watch.redis.xadd(`p:${key}`, "*", "n", "1");
+  await at.watch.blocked();
+  at.proxy.swallow();
+  const id = await at.watch.redis.xadd(`p:${at.key}`, "*", "n", "1");
   await loseReply();
-  expect((await within(2000, reading))[key]).toMatchObject([{ id, stream: key }]);
+  expect((await within(2000, reading))[at.key]).toMatchObject([{ id, stream: at.key }]);
   await prefixed.close();
 });

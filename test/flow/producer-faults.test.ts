@@ -1,47 +1,21 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { Producer } from "../../src/flow/producer.ts";
-import { ClosedError, ConnectionLostError, type Database } from "../../src/index.ts";
-import { type Server, startProxy, startServer, type TcpProxy, waitFor } from "../../src/testing/index.ts";
+import { ClosedError, ConnectionLostError } from "../../src/index.ts";
+import { startServer, waitFor } from "../../src/testing/index.ts";
+import { Faults } from "../connection/faults.ts";
 import { failure, numbered, open, Watch, within } from "../connection/harness.ts";
 
-let server: Server;
-let watch: Watch;
-let proxy: TcpProxy;
-let db: Database;
-let key: string;
-let keys = 0;
-
-beforeAll(async () => {
-  server = await startServer({ args: ["--hz", "100"] });
-  watch = new Watch(server);
-  proxy = await startProxy(server);
-});
-afterAll(async () => {
-  await proxy.close();
-  watch.redis.disconnect();
-  await server.stop();
-});
-beforeEach(async () => {
-  key = `s${keys++}`;
-  db = open({ host: proxy.host, port: proxy.port });
-  await db.ping();
-  return async () => {
-    proxy.pass();
-    await proxy.accept();
-    await within(1500, db.close());
-    await watch.gone();
-  };
-});
+const at = new Faults();
 
 /** The entries that are stored, in order: id and number. */
-async function stored(at: Watch = watch): Promise<[id: string, n: number][]> {
-  const entries = await at.redis.xrange(key, "-", "+");
+async function stored(on: Watch = at.watch): Promise<[id: string, n: number][]> {
+  const entries = await on.redis.xrange(at.key, "-", "+");
   return entries.map(([id, fields]) => [id, Number(fields[1])]);
 }
 
 /** Waits until the stream has so many entries: what was sent has been carried out. */
 async function arrived(count: number): Promise<void> {
-  await waitFor(async () => (await watch.redis.xlen(key)) === count, { what: `${count} entries` });
+  await waitFor(async () => (await at.watch.redis.xlen(at.key)) === count, { what: `${count} entries` });
 }
 
 /** Push numbers by so many callers, each with its number as its idempotency key; the id of each. */
@@ -57,37 +31,37 @@ async function pushAll(producer: Producer, count: number, callers = 16): Promise
 }
 
 /** Each number is stored once, under the id that its push gave. */
-async function expectOnce(ids: readonly string[], at: Watch = watch): Promise<void> {
-  const byNumber = (await stored(at)).toSorted(([, a], [, b]) => a - b);
+async function expectOnce(ids: readonly string[], on: Watch = at.watch): Promise<void> {
+  const byNumber = (await stored(on)).toSorted(([, a], [, b]) => a - b);
   expect(byNumber).toEqual(ids.map((id, n) => [id, n]));
 }
 
 test("Producer.push – what comes while a write is under way shares the next one", async () => {
-  await using producer = new Producer(db, key);
+  await using producer = new Producer(at.db, at.key);
   await producer.push({ n: 0 });
-  proxy.swallow();
+  at.proxy.swallow();
   const first = producer.push({ n: 1 });
   await arrived(2);
   const reads = async (): Promise<number> =>
-    Number(/total_reads_processed:(\d+)/.exec(await watch.redis.info("stats"))![1]);
+    Number(/total_reads_processed:(\d+)/.exec(await at.watch.redis.info("stats"))![1]);
   const rest = Promise.all(numbered(50, 2).map((data) => producer.push(data)));
-  expect(await watch.redis.xlen(key)).toBe(2);
+  expect(await at.watch.redis.xlen(at.key)).toBe(2);
   const before = await reads();
-  proxy.pass();
+  at.proxy.pass();
   await Promise.all([first, rest]);
   expect((await reads()) - before - 1).toBe(1);
   expect((await stored()).map(([, n]) => n)).toEqual(Array.from({ length: 52 }, (_, n) => n));
 });
 
 test("Producer.push – the reply is lost: ConnectionLostError, and it is not sent again; the next ones are", async () => {
-  await using producer = new Producer(db, key);
+  await using producer = new Producer(at.db, at.key);
   await producer.push({ n: 0 });
-  proxy.swallow();
+  at.proxy.swallow();
   const lost = failure(producer.push({ n: 1 }), 5000);
   await arrived(2);
   const next = producer.push({ n: 2 });
-  proxy.cut();
-  proxy.pass();
+  at.proxy.cut();
+  at.proxy.pass();
   const { error } = await lost;
   expect(error).toBeInstanceOf(ConnectionLostError);
   expect(error).toMatchObject({ isSent: true, retriable: true });
@@ -97,9 +71,9 @@ test("Producer.push – the reply is lost: ConnectionLostError, and it is not se
 });
 
 test("Producer.push – a reply is cut: those whose ids came have them, the others do not know", async () => {
-  await using producer = new Producer(db, key);
+  await using producer = new Producer(at.db, at.key);
   await producer.push({ n: 0 });
-  const cut = proxy.cutAfter(3000);
+  const cut = at.proxy.cutAfter(3000);
   const outcomes = await within(
     5000,
     Promise.allSettled(numbered(900, 1).map((data) => producer.push(data))),
@@ -117,73 +91,78 @@ test("Producer.push – a reply is cut: those whose ids came have them, the othe
 });
 
 test("Producer.push – with a key, the reply is lost: sent again by itself, one entry", async () => {
-  await using producer = new Producer(db, key);
+  await using producer = new Producer(at.db, at.key);
   await producer.push({ n: 0 }, { idempotencyKey: "0" });
-  proxy.swallow();
+  at.proxy.swallow();
   const pushes = numbered(5, 1).map((data) => producer.push(data, { idempotencyKey: data.n }));
   await arrived(6);
-  proxy.cut();
-  proxy.pass();
+  at.proxy.cut();
+  at.proxy.pass();
   const ids = await within(5000, Promise.all(pushes));
   expect((await stored()).slice(1)).toEqual(ids.map((id, i) => [id, i + 1]));
 });
 
 test("Producer.push – with a key, cut in the middle of a reply and again: each once", async () => {
-  await using producer = new Producer(db, key);
-  void proxy.cutAfter(500).then(() => proxy.cutAfter(0).then(() => proxy.cutAfter(5000)));
+  await using producer = new Producer(at.db, at.key);
+  void at.proxy.cutAfter(500).then(() => at.proxy.cutAfter(0).then(() => at.proxy.cutAfter(5000)));
   const pushes = numbered(800).map((data) => producer.push(data, { idempotencyKey: data.n }));
   await expectOnce(await within(5000, Promise.all(pushes)));
 });
 
 test("Producer.push – with a key, given up: the error says that it may be there, and a repeat gives its id", async () => {
-  await db.close();
-  db = open({ host: proxy.host, port: proxy.port, maxRetriesPerRequest: 1 });
-  await using producer = new Producer(db, key);
+  await at.db.close();
+  at.db = open({ host: at.proxy.host, port: at.proxy.port, maxRetriesPerRequest: 1 });
+  await using producer = new Producer(at.db, at.key);
   await producer.push({ n: 0 }, { idempotencyKey: "0" });
-  proxy.swallow();
+  at.proxy.swallow();
   const lost = failure(producer.push({ n: 1 }, { idempotencyKey: "1" }), 5000);
   await arrived(2);
-  proxy.refuse();
-  proxy.cut();
+  at.proxy.refuse();
+  at.proxy.cut();
   const { error } = await lost;
   expect(error).toBeInstanceOf(ConnectionLostError);
   expect(error).toMatchObject({ isSent: true });
-  proxy.pass();
-  await proxy.accept();
+  at.proxy.pass();
+  await at.proxy.accept();
   const id = await within(5000, producer.push({ n: 1 }, { idempotencyKey: "1" }));
   expect((await stored())[1]).toEqual([id, 1]);
-  expect(await watch.redis.xlen(key)).toBe(2);
+  expect(await at.watch.redis.xlen(at.key)).toBe(2);
 });
 
 test("Producer.push – no connection: nothing was sent, for none of those that wait; later it goes on", async () => {
-  await db.close();
-  db = open({ host: proxy.host, port: proxy.port, maxRetriesPerRequest: 3, retryStrategy: () => 250 });
-  await db.ping();
-  await using producer = new Producer(db, key);
-  proxy.refuse();
-  proxy.cut();
+  await at.db.close();
+  at.db = open({
+    host: at.proxy.host,
+    port: at.proxy.port,
+    maxRetriesPerRequest: 3,
+    retryStrategy: () => 250,
+  });
+  await at.db.ping();
+  await using producer = new Producer(at.db, at.key);
+  at.proxy.refuse();
+  at.proxy.cut();
   const pushes = numbered(9000).map((data) => failure(producer.push(data), 4000));
   for (const { error } of await Promise.all(pushes)) {
     expect(error).toBeInstanceOf(ConnectionLostError);
     expect(error).toMatchObject({ isSent: false });
   }
   await within(1000, producer.flush());
-  await proxy.accept();
+  await at.proxy.accept();
   await within(3000, producer.push({ n: 7 }));
   expect((await stored()).map(([, n]) => n)).toEqual([7]);
 });
 
 test("Producer.pushMany – with keys, cut while it runs: each once, in order", async () => {
-  await using producer = new Producer(db, key);
-  void proxy.cutAfter(20_000).then(() => proxy.cutAfter(30_000));
+  await using producer = new Producer(at.db, at.key);
+  void at.proxy.cutAfter(20_000).then(() => at.proxy.cutAfter(30_000));
   const ids = await within(10_000, producer.pushMany(numbered(4000), { idempotencyKey: ({ n }) => n }));
   expect(await stored()).toEqual(ids.map((id, n) => [id, n]));
 });
 
 test("Producer.pushMany – without keys, cut while it runs: the ids that are known, nothing twice", async () => {
-  await using producer = new Producer(db, key);
+  await using producer = new Producer(at.db, at.key);
   await producer.push({ n: -1 });
-  void proxy.cutAfter(40_000);
+  void at.proxy.cutAfter(40_000);
   const { error } = await failure(producer.pushMany(numbered(4000)), 5000);
   expect(error).toBeInstanceOf(ConnectionLostError);
   const { ids } = error as ConnectionLostError;
@@ -195,11 +174,11 @@ test("Producer.pushMany – without keys, cut while it runs: the ids that are kn
 });
 
 test("Producer.push – SCRIPT FLUSH while pushes with keys are under way: each once", async () => {
-  await using producer = new Producer(db, key);
+  await using producer = new Producer(at.db, at.key);
   const pushing = pushAll(producer, 3000, 64);
   for (const least of [300, 1000, 1700]) {
     await waitFor(() => producer.metrics().pushed >= least, { what: `${least} pushes` });
-    await watch.redis.script("FLUSH");
+    await at.watch.redis.script("FLUSH");
   }
   await expectOnce(await within(10_000, pushing));
 });
@@ -208,7 +187,7 @@ test("Producer.push – the server is killed and comes back with its data: pushe
   await using mortal = await startServer({ appendOnly: true, args: ["--hz", "100"] });
   const own = open(mortal.options);
   const eye = new Watch(mortal);
-  const producer = new Producer(own, key);
+  const producer = new Producer(own, at.key);
   const pushing = pushAll(producer, 4000, 64);
   for (const least of [500, 2000]) {
     await waitFor(() => producer.metrics().pushed >= least, { what: `${least} pushes` });
@@ -224,7 +203,7 @@ test("Producer.push – the server is killed and comes back with its data: pushe
 test("Producer.close – the server is dead: the pushes reject, close ends", async () => {
   await using mortal = await startServer();
   const own = open({ ...mortal.options, maxRetriesPerRequest: 2 });
-  const producer = new Producer(own, key, { linger: { hours: 1 } });
+  const producer = new Producer(own, at.key, { linger: { hours: 1 } });
   await own.ping();
   const pushes = [
     producer.push({ n: 0 }),
@@ -239,16 +218,16 @@ test("Producer.close – the server is dead: the pushes reject, close ends", asy
 });
 
 test("Producer.close – the database is closed while a push waits for its reply: it rejects, close ends", async () => {
-  const producer = new Producer(db, key);
+  const producer = new Producer(at.db, at.key);
   const push = (n: number) => [producer.push({ n }), producer.push({ n: n + 1 }, { idempotencyKey: `${n}` })];
   await Promise.all(push(0)); // Both wires are there.
-  proxy.swallow();
+  at.proxy.swallow();
   const pushes = push(2);
   const failures = pushes.map((pushed) => failure(pushed, 3000));
   await arrived(4);
   const waiting = failure(producer.push({ n: 4 }), 3000);
   const closing = producer.close();
-  await within(2500, db.close());
+  await within(2500, at.db.close());
   await within(1000, closing);
   for (const { error } of await Promise.all([...failures, waiting]))
     expect(error).toBeInstanceOf(ClosedError);
