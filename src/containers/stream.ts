@@ -221,10 +221,12 @@ export class Stream<T = TextRecord, I = InputOf<T>> extends Container {
    * server's clock, or a `Date`).
    * @returns how many were dropped.
    */
-  async trim(bound: number | (TrimOptions & { readonly olderThan?: Time | Date })): Promise<number> {
+  async trim(
+    bound: number | (TrimOptions & { readonly olderThan?: Time | Date | undefined }),
+  ): Promise<number> {
     const options = typeof bound === "number" ? { maxlen: bound } : (bound ?? {});
     assertOptions("trim", options, ["olderThan", ...TRIM]);
-    const { olderThan, ...rest } = options as TrimOptions & { readonly olderThan?: Time | Date };
+    const { olderThan, ...rest } = options as TrimOptions & { readonly olderThan?: Time | Date | undefined };
     const given = [options.maxlen, options.minid, olderThan].filter((one) => one !== undefined);
     if (given.length !== 1)
       throw new InvalidArgumentError("trim", "one of maxlen, minid and olderThan", given.length);
@@ -246,11 +248,11 @@ export class Stream<T = TextRecord, I = InputOf<T>> extends Container {
    *
    * @throws NoSuchStreamError where there is none.
    */
-  info(options?: { readonly full?: false }): Promise<StreamInfo<T>>;
+  info(options?: { readonly full?: false | undefined }): Promise<StreamInfo<T>>;
   /** The same with entries, groups, consumers and pending entries (`count` of each, 10 by default, 0 is all). */
-  info(options: { readonly full: true; readonly count?: number }): Promise<FullStreamInfo<T>>;
+  info(options: { readonly full: true; readonly count?: number | undefined }): Promise<FullStreamInfo<T>>;
   async info(
-    options: { readonly full?: boolean; readonly count?: number } = {},
+    options: { readonly full?: boolean | undefined; readonly count?: number | undefined } = {},
   ): Promise<StreamInfo<T> | FullStreamInfo<T>> {
     assertOptions("info", options, ["full", "count"]);
     const { full = false, count } = options;
