@@ -11,7 +11,7 @@
  *
  * In the order in which data flows.
  *
- * @packageDocumentation
+ * @module walrus-streams
  */
 export type { Duration, Time } from "./ground/duration.ts";
 export type { DecodeIssue, ReplyErrorOptions, WalrusErrorOptions } from "./ground/errors.ts";

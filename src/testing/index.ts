@@ -1,7 +1,7 @@
 /**
  * Redis and Valkey servers for tests: one, a cluster or a sentinel with its servers, and a proxy for faults.
  *
- * @module
+ * @module walrus-streams/testing
  */
 export type { ClusterServer, ClusterShape } from "./cluster.ts";
 export type { ServerTls } from "./config.ts";

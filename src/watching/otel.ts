@@ -15,7 +15,7 @@
  * await worker.run();
  * ```
  *
- * @module
+ * @module walrus-streams/otel
  */
 export { traceHeaders } from "./otel/context.ts";
 export type { Traced } from "./otel/conventions.ts";

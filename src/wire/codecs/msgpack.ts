@@ -1,3 +1,8 @@
+/**
+ * MessagePack as a codec; needs `msgpackr`, an optional peer.
+ *
+ * @module walrus-streams/msgpack
+ */
 import { Packr } from "msgpackr";
 import { InvalidArgumentError } from "../../ground/errors.ts";
 import { type Codec, onlyField } from "../codec.ts";

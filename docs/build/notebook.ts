@@ -1,0 +1,122 @@
+import { stripVTControlCharacters } from "node:util";
+
+/** A notebook as a page: Markdown with a place for each output, and the HTML that belongs there. */
+export interface NotebookPage {
+  /**
+   * Cells as Markdown. `<div data-output="0"></div>` stands where `outputs[0]` belongs, and
+   * `<div data-output="origin"></div>` where the page says what it is made of.
+   */
+  readonly markdown: string;
+  /** HTML of the outputs. It stays out of the Markdown, which would read blank lines and indents in it as its own. */
+  readonly outputs: readonly string[];
+}
+
+/** What is read of the [notebook format](https://nbformat.readthedocs.io/en/latest/format_description.html), version 4. */
+interface Notebook {
+  readonly nbformat: number;
+  readonly cells: readonly Cell[];
+}
+
+interface Cell {
+  readonly cell_type: "markdown" | "code" | "raw";
+  readonly source: Text;
+  readonly outputs?: readonly Output[];
+}
+
+type Text = string | readonly string[];
+
+interface Output {
+  readonly output_type: "stream" | "display_data" | "execute_result" | "error";
+  readonly name?: string;
+  readonly text?: Text;
+  readonly data?: Readonly<Record<string, unknown>>;
+  readonly ename?: string;
+  readonly evalue?: string;
+  readonly traceback?: readonly string[];
+}
+
+/** What a page may hold of an output, richest first. */
+const RICH = ["text/html", "image/svg+xml", "image/png", "image/jpeg", "text/plain"] as const;
+
+/**
+ * Read the text of an `.ipynb`.
+ *
+ * @throws Error that names file and cell for another version, an output that no page can show, and one that would run code
+ * in the reader's browser.
+ */
+export function notebookPage(file: string, text: string): NotebookPage {
+  const { nbformat, cells } = JSON.parse(text) as Notebook;
+  if (nbformat !== 4) throw new Error(`${file}: notebook format ${nbformat} is not 4`);
+  const outputs: string[] = [];
+  const parts = cells.flatMap((cell, index) => {
+    const source = join(cell.source);
+    if (cell.cell_type !== "code") return source;
+    const shown = (cell.outputs ?? []).map((output) => html(`${file}: cell ${index + 1}`, output));
+    const places = shown.map((one) => `<div data-output="${outputs.push(one) - 1}"></div>`);
+    return [...(source.trim() === "" ? [] : [block("ts", source)]), ...places];
+  });
+  const markdown = parts.join("\n\n").replace(/^(# .*\n)?/, '$1\n<div data-output="origin"></div>\n\n');
+  return { markdown, outputs };
+}
+
+/** Code as a fenced block whose fence the code does not hold. */
+export function block(language: string, code: string): string {
+  const longest = Math.max(2, ...[...code.matchAll(/`+/g)].map(([ticks]) => ticks.length));
+  const fence = "`".repeat(longest + 1);
+  return `${fence}${language}\n${code.trimEnd()}\n${fence}`;
+}
+
+/** Text that stands in HTML as itself. */
+export function escaped(text: string): string {
+  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
+}
+
+function join(text: Text): string {
+  return typeof text === "string" ? text : text.join("");
+}
+
+function html(where: string, output: Output): string {
+  switch (output.output_type) {
+    case "stream":
+      return box(output.name === "stderr" ? "error" : "text", pre(join(output.text ?? "")));
+    case "error":
+      return box("error", pre(output.traceback?.join("\n") || `${output.ename}: ${output.evalue}`));
+    case "display_data":
+    case "execute_result": {
+      const data = output.data ?? {};
+      const type = RICH.find((one) => data[one] !== undefined);
+      if (type === undefined) throw new Error(`${where}: no page can show ${Object.keys(data).join(", ")}`);
+      return rich(where, type, join(data[type] as Text), join((data["text/plain"] ?? "") as Text));
+    }
+    default:
+      throw new Error(`${where}: there is no output of type ${output.output_type}`);
+  }
+}
+
+function rich(where: string, type: (typeof RICH)[number], content: string, plain: string): string {
+  if (type === "text/plain") return box("text", pre(content));
+  if (type === "text/html" || type === "image/svg+xml") return box("rich", passive(where, content));
+  return box("rich", `<img src="data:${type};base64,${content.replace(/\s/g, "")}" alt="${escaped(plain)}">`);
+}
+
+function box(kind: "rich" | "text" | "error", content: string): string {
+  return `<div class="notebook-output notebook-${kind}">${content}</div>`;
+}
+
+function pre(text: string): string {
+  return `<pre>${escaped(stripVTControlCharacters(text).trimEnd())}</pre>`;
+}
+
+/** HTML that does nothing: what could run code or load something is an error, since no output of ours needs it. */
+function passive(where: string, content: string): string {
+  const tags = content.matchAll(/<\/?([a-z][^\s/>]*)((?:"[^"]*"|'[^']*'|[^'">])*)(>|$)/gi);
+  for (const [, name, attributes] of tags) {
+    if (/^(script|iframe|frame|object|embed|link|meta|base|form|foreignobject)$/i.test(name!))
+      throw new Error(`${where}: its HTML has a <${name}>`);
+    const handler = /(?:^|[\s"'/])(on[a-z]+)\s*=/i.exec(attributes!.replace(/=\s*("[^"]*"|'[^']*')/g, '=""'));
+    if (handler) throw new Error(`${where}: its HTML has an ${handler[1]} handler`);
+    if (/[=\s"'](?:javascript|vbscript):/i.test(attributes!))
+      throw new Error(`${where}: its HTML has a script as a link`);
+  }
+  return content;
+}
