@@ -55,7 +55,10 @@ export function notebookPage(file: string, text: string): NotebookPage {
     const places = shown.map((one) => `<div data-output="${outputs.push(one) - 1}"></div>`);
     return [...(source.trim() === "" ? [] : [block("ts", source)]), ...places];
   });
-  const markdown = parts.join("\n\n").replace(/^(# .*\n)?/, '$1\n<div data-output="origin"></div>\n\n');
+  const origin = '<div data-output="origin"></div>\n\n';
+  const markdown = parts.join("\n\n").replace(/^(?:(# .*)\n+)?/, (_, title?: string) => {
+    return title === undefined ? origin : `${title}\n\n${origin}`;
+  });
   return { markdown, outputs };
 }
 
@@ -107,16 +110,21 @@ function pre(text: string): string {
   return `<pre>${escaped(stripVTControlCharacters(text).trimEnd())}</pre>`;
 }
 
+const ACTIVE = /^(script|iframe|frame|object|embed|link|meta|base|form|foreignobject|set|animate.*)$/i;
+const ADDRESS = /^(href|xlink:href|src|srcset|action|formaction|poster|data|background)$/i;
+
 /** HTML that does nothing: what could run code or load something is an error, since no output of ours needs it. */
 function passive(where: string, content: string): string {
-  const tags = content.matchAll(/<\/?([a-z][^\s/>]*)((?:"[^"]*"|'[^']*'|[^'">])*)(>|$)/gi);
-  for (const [, name, attributes] of tags) {
-    if (/^(script|iframe|frame|object|embed|link|meta|base|form|foreignobject)$/i.test(name!))
-      throw new Error(`${where}: its HTML has a <${name}>`);
-    const handler = /(?:^|[\s"'/])(on[a-z]+)\s*=/i.exec(attributes!.replace(/=\s*("[^"]*"|'[^']*')/g, '=""'));
-    if (handler) throw new Error(`${where}: its HTML has an ${handler[1]} handler`);
-    if (/[=\s"'](?:javascript|vbscript):/i.test(attributes!))
-      throw new Error(`${where}: its HTML has a script as a link`);
+  for (const [, tag, inside] of content.matchAll(/<\/?([a-z][^\s/>]*)((?:"[^"]*"|'[^']*'|[^'">])*)/gi)) {
+    if (ACTIVE.test(tag!)) throw new Error(`${where}: its HTML has a <${tag}>`);
+    for (const [, name, value = ""] of inside!.matchAll(
+      /([^\s"'/=]+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s"']+))?/g,
+    )) {
+      if (/^on/i.test(name!)) throw new Error(`${where}: its HTML has an ${name} handler`);
+      const address = value.replace(/^["']/, "");
+      if (ADDRESS.test(name!) && !/^(#|https?:\/\/|data:image\/)/i.test(address))
+        throw new Error(`${where}: its HTML has the address ${value}`);
+    }
   }
   return content;
 }

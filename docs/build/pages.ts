@@ -66,6 +66,7 @@ export function addPages(app: Application, notebooks: string): void {
     for (const page of pages) shown.set(addDocument(app, project, page), page);
   });
   app.converter.on(Converter.EVENT_RESOLVE_BEGIN, group);
+  warm(app, pages);
   app.renderer.on(Renderer.EVENT_END_PAGE, (event) => {
     const page = shown.get(event.model);
     if (page?.outputs !== undefined) event.contents = withOutputs(event, page, page.outputs);
@@ -73,6 +74,20 @@ export function addPages(app: Application, notebooks: string): void {
   app.renderer.on(Renderer.EVENT_END, ({ outputDirectory }) => {
     for (const { outputs, files } of pages)
       if (outputs !== undefined) cpSync(resolve(root, files[0]), copyOf(outputDirectory, files[0]));
+  });
+}
+
+/**
+ * Highlight some code before the first page. TypeDoc's highlighter gives a line half a second, and leaves it without colours
+ * where that does not suffice; a grammar is compiled as it is used, which may take as long on a busy machine.
+ */
+function warm(app: Application, pages: readonly Page[]): void {
+  let isWarm = false;
+  app.renderer.on(Renderer.EVENT_BEGIN_PAGE, () => {
+    if (isWarm) return;
+    isWarm = true;
+    const code = pages.find(({ group }) => group === "Examples")!.markdown;
+    for (let times = 0; times < 3; times++) app.renderer.markedPlugin.getHighlighted(code, "ts");
   });
 }
 

@@ -36,8 +36,8 @@ export async function buildSite(notebooks = "notebooks", options: TypeDocOptions
   });
   const stopOnComplaints = (): void => {
     const { errorCount, warningCount, validationWarningCount } = app.logger;
-    const count = errorCount + warningCount + validationWarningCount;
-    if (count > 0) throw new Error(`TypeDoc has ${count} complaints`);
+    if (errorCount + warningCount + validationWarningCount > 0)
+      throw new Error("TypeDoc complains, see above");
   };
   addPages(app, notebooks);
   const project = await app.convert();

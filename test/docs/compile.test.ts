@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import ts from "typescript";
 import { beforeAll, expect, test } from "vitest";
@@ -65,6 +66,17 @@ const broken = [
   ),
 ];
 let programs: Program[];
+
+/** Where the code of the examples of a source has to begin: the first line after each `@example` that is not blank. */
+function examplesOf(file: string): string[] {
+  const lines = readFileSync(resolve(root, file), "utf8").split("\n");
+  return lines.flatMap((line, at) => {
+    if (!/^\s*\* @example\b/.test(line)) return [];
+    const first = lines.findIndex((one, i) => i > at && !/^\s*\*\s*$/.test(one));
+    return [`${file}:${first + 1}`];
+  });
+}
+
 let errors: string[];
 
 beforeAll(() => {
@@ -76,6 +88,13 @@ test("documentation – every block of code compiles", () => {
   expect(programs.filter(({ file }) => file.endsWith(".md")).length).toBeGreaterThan(10);
   expect(programs.filter(({ file }) => file.endsWith(".ts")).length).toBeGreaterThan(10);
   expect(errors.filter((error) => !error.startsWith("broken."))).toEqual([]);
+});
+
+test("docstrings – what stands below @example is code that is compiled", () => {
+  const examples = filesIn("src", ".ts").flatMap((file) => examplesOf(file));
+  expect(examples.length).toBeGreaterThan(10);
+  const begins = new Set(programs.map(({ file, line }) => `${file}:${line}`));
+  expect(examples.filter((example) => !begins.has(example))).toEqual([]);
 });
 
 test("documentation – a block that does not compile is named by file and line", () => {

@@ -1,84 +1,33 @@
 import { existsSync, readFileSync } from "node:fs";
-import { dirname, relative, resolve } from "node:path";
+import { resolve } from "node:path";
 import { expect, test } from "vitest";
+import {
+  anchorsOfHtml,
+  anchorsOfMarkdown,
+  brokenLinks,
+  linksOfHtml,
+  linksOfMarkdown,
+} from "../../docs/build/links.ts";
 import { pages, root } from "./blocks.ts";
 
-/** A Markdown file without its code: blocks blank, so that lines keep their numbers. */
-function prose(text: string): string[] {
-  let fence = "";
-  return text.split("\n").map((line) => {
-    const mark = /^\s*(`{3,})/.exec(line)?.[1] ?? "";
-    if (fence !== "") {
-      if (mark === fence) fence = "";
-      return "";
-    }
-    fence = mark;
-    return mark === "" ? line : "";
-  });
-}
+const read = (path: string): string => readFileSync(resolve(root, path), "utf8");
 
-/** The anchors of a Markdown file, as GitHub names them: by its headings, and by `<a id="...">`. */
-function anchorsOf(text: string): Set<string> {
-  const anchors = new Set<string>();
-  for (const line of prose(text)) {
-    for (const [, id] of line.matchAll(/<a (?:id|name)="([^"]+)"/g)) anchors.add(id!);
-    const heading = /^#{1,6}\s+(.*?)\s*#*$/.exec(line)?.[1];
-    if (heading === undefined) continue;
-    const words = heading.replace(/\[([^\]]*)\]\([^)]*\)/g, "$1").toLowerCase();
-    const slug = words.replace(/[^\p{L}\p{M}\p{N}\p{Pc}\- ]/gu, "").replace(/ /g, "-");
-    let name = slug;
-    for (let again = 1; anchors.has(name); again++) name = `${slug}-${again}`;
-    anchors.add(name);
-  }
-  return anchors;
-}
-
-/** Where a Markdown file links to: inline, by reference, and by HTML. */
-function linksOf(text: string): { line: number; target: string }[] {
-  return prose(text).flatMap((line, index) => {
-    const bare = line.replace(/`[^`]*`/g, "");
-    const targets = [
-      ...bare.matchAll(/\]\(\s*<?([^\s)>]+)>?(?:\s+"[^"]*")?\s*\)/g),
-      ...bare.matchAll(/^\s*\[[^\]]+\]:\s+<?(\S+?)>?(?:\s|$)/g),
-      ...bare.matchAll(/<(?:a|img)\b[^>]*?(?:href|src)="([^"]+)"/g),
-    ];
-    return targets.map(([, target]) => ({ line: index + 1, target: target! }));
-  });
-}
-
-/** What is wrong with the links of one file; `read` gives a file's text, `null` where there is none. */
-function broken(file: string, text: string, read: (path: string) => string | null): string[] {
-  return linksOf(text).flatMap(({ line, target }) => {
-    const wrong = (why: string): string[] => [`${file}:${line}: ${target}: ${why}`];
-    if (/^(https?|mailto):/.test(target)) return URL.canParse(target) ? [] : wrong("not a URL");
-    if (/^([a-z]+:|\/)/i.test(target)) return wrong("neither relative nor on the web");
-    const [path = "", anchor = ""] = decodeURI(target).split("#");
-    const to = path === "" ? file : relative(root, resolve(root, dirname(file), path));
-    if (to.startsWith("..")) return wrong("outside the project");
-    const there = to === file ? text : read(to);
-    if (there === null) return wrong("there is no such file");
-    if (anchor !== "" && !anchorsOf(there).has(anchor)) return wrong("there is no such heading");
-    return [];
-  });
-}
-
-/** The text of a file of the project; empty for a folder or anything but Markdown. */
-function readProject(path: string): string | null {
-  const at = resolve(root, path);
-  if (!existsSync(at)) return null;
-  return path.endsWith(".md") ? readFileSync(at, "utf8") : "";
+/** The anchors of a file of the project; none in a folder or anything but Markdown. */
+function anchorsIn(path: string): Set<string> | null {
+  if (!existsSync(resolve(root, path))) return null;
+  return path.endsWith(".md") ? anchorsOfMarkdown(read(path)) : new Set();
 }
 
 test("documentation – every relative link leads somewhere", () => {
   const files = pages();
   expect(files.length).toBeGreaterThan(5);
-  const texts = files.map((file) => [file, readProject(file)!] as const);
-  expect(texts.flatMap(([, text]) => linksOf(text)).length).toBeGreaterThan(10);
-  expect(texts.flatMap(([file, text]) => broken(file, text, readProject))).toEqual([]);
+  const links = files.map((file) => [file, linksOfMarkdown(read(file))] as const);
+  expect(links.flatMap(([, own]) => own).length).toBeGreaterThan(10);
+  expect(links.flatMap(([file, own]) => brokenLinks(file, own, anchorsIn))).toEqual([]);
 });
 
 test("documentation – a link that leads nowhere is named by file and line", () => {
-  const files: Record<string, string> = {
+  const others: Record<string, string> = {
     "docs/b.md": "# One & `two`: three\n## Same\n## Same\n",
     "README.md": "",
   };
@@ -93,7 +42,9 @@ test("documentation – a link that leads nowhere is named by file and line", ()
     "[l]: d.md",
     '<img src="e.png">',
   ].join("\n");
-  expect(broken("docs/a.md", text, (path) => files[path] ?? null)).toEqual([
+  const files = new Map(Object.entries({ ...others, "docs/a.md": text }));
+  const anchorsOf = (path: string) => (files.has(path) ? anchorsOfMarkdown(files.get(path)!) : null);
+  expect(brokenLinks("docs/a.md", linksOfMarkdown(text), anchorsOf)).toEqual([
     "docs/a.md:3: c.md: there is no such file",
     "docs/a.md:7: b.md#same-2: there is no such heading",
     "docs/a.md:7: #there: there is no such heading",
@@ -101,5 +52,28 @@ test("documentation – a link that leads nowhere is named by file and line", ()
     "docs/a.md:7: ../../up.md: outside the project",
     "docs/a.md:8: d.md: there is no such file",
     "docs/a.md:9: e.png: there is no such file",
+  ]);
+});
+
+test("site – a link of a page that leads nowhere is named by page and line", () => {
+  const text = [
+    '<h1 id="here">a</h1><a class="x" href="b.html#there">b</a>',
+    "<a title='>' href='#here'>c</a> <a href=\"#missing\">d</a> &lt;a href=\"code.html\"&gt;",
+    '<svg><use href="../icons.svg#icon"></use></svg><script src="gone.js"></script>',
+    '<img src="data:image/png;base64,AA=="><a href="https://redis.io/">e</a><a href="b.html#a&amp;b">f</a>',
+    '<p id="href=">text href="text.html"</p><a href="/b.html">g</a><a href="../../up.html">h</a>',
+  ].join("\n");
+  const files = new Map([
+    ["documents/a.html", text],
+    ["documents/b.html", '<a id="a&amp;b"></a>'],
+    ["icons.svg", '<svg><g id="icon"></g></svg>'],
+  ]);
+  const anchorsOf = (path: string) => (files.has(path) ? anchorsOfHtml(files.get(path)!) : null);
+  expect(brokenLinks("documents/a.html", linksOfHtml(text), anchorsOf)).toEqual([
+    "documents/a.html:1: b.html#there: there is no such heading",
+    "documents/a.html:2: #missing: there is no such heading",
+    "documents/a.html:3: gone.js: there is no such file",
+    "documents/a.html:5: /b.html: neither relative nor on the web",
+    "documents/a.html:5: ../../up.html: outside the project",
   ]);
 });
