@@ -86,8 +86,8 @@ function warm(app: Application, pages: readonly Page[]): void {
   app.renderer.on(Renderer.EVENT_BEGIN_PAGE, () => {
     if (isWarm) return;
     isWarm = true;
-    const code = pages.find(({ group }) => group === "Examples")!.markdown;
-    for (let times = 0; times < 3; times++) app.renderer.markedPlugin.getHighlighted(code, "ts");
+    const code = readFileSync(join(root, pages.find(({ group }) => group === "Examples")!.files[0]), "utf8");
+    for (let times = 0; times < 5; times++) app.renderer.markedPlugin.getHighlighted(code, "ts");
   });
 }
 

@@ -54,6 +54,8 @@ export function streamReading<T>(stream: Stream<T, never>): Reading<Message<T>> 
 /**
  * One stream as a container.
  *
+ * @typeParam T - The payload as it is read; fields and texts, where no codec and no schema say otherwise.
+ * @typeParam I - The payload as it is added; wider than `T` where the codec or schema takes more.
  * @example
  * ```ts
  * import { Database, Stream } from "walrus-streams";

@@ -66,7 +66,7 @@ export class ClusterDatabase extends Cluster implements Factories {
     return Client.of(this).end();
   }
 
-  /** {@link ClusterDatabase.close}. */
+  /** The same as {@link ClusterDatabase.close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

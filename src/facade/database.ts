@@ -66,7 +66,7 @@ export class Database extends Redis implements Factories {
     return Client.of(this).end();
   }
 
-  /** {@link Database.close}. */
+  /** The same as {@link Database.close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -176,7 +176,7 @@ export class Consumer<T, M extends Message<T> = Message<T>> implements AsyncIter
     this.#end();
   }
 
-  /** {@link Consumer.close}. */
+  /** The same as {@link Consumer.close}, for `await using`. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#end();
   }

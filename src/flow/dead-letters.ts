@@ -69,6 +69,7 @@ const SELECTION: readonly string[] = ["start", "stop", "count"];
  * They are a stream beside their own, `{orders}:dead` for `orders` ({@link deadLetterKey}). Entries that did not get there
  * by a worker or `reject` are listed but never moved or removed, so a key given by mistake does no harm.
  *
+ * @typeParam T - The payload, as the codec and schema of its stream give it.
  * @example
  * ```ts
  * import { Database, DeadLetters, deadLetterKey } from "walrus-streams";

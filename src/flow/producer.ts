@@ -42,6 +42,8 @@ import { Supply } from "./supply.ts";
  * Pushes are stored in the order in which they are made, those with an idempotency key and those without each among
  * themselves; between the two kinds there is no order.
  *
+ * @typeParam T - The payload as others read it.
+ * @typeParam I - The payload as it is pushed.
  * @example
  * ```ts
  * import { Database, Producer } from "walrus-streams";
@@ -209,7 +211,7 @@ export class Producer<T = TextRecord, I = InputOf<T>> {
     return this.#closed;
   }
 
-  /** {@link Producer.close}. */
+  /** The same as {@link Producer.close}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

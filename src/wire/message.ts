@@ -44,6 +44,7 @@ export interface GroupMessageJson<T> extends MessageJson<T> {
 /**
  * One entry of a stream.
  *
+ * @typeParam T - The payload, as the codec and schema give it.
  * @example
  * ```ts
  * import { Database } from "walrus-streams";

@@ -82,7 +82,7 @@ let errors: string[];
 beforeAll(() => {
   programs = [...programsIn(pages()), ...programsIn(filesIn("src", ".ts"))];
   errors = check([...programs, ...broken]);
-});
+}, 180_000);
 
 test("documentation – every block of code compiles", () => {
   expect(programs.filter(({ file }) => file.endsWith(".md")).length).toBeGreaterThan(10);

@@ -132,6 +132,6 @@ test("site – a link that leads nowhere ends the build, where there are no note
   };
   await expect(build("[a](none.md)")).rejects.toThrow("TypeDoc complains");
   await expect(build("[a](#none) [b](#here)\n\n# Here")).rejects.toThrow(
-    /^index\.html:\d+: #none: there is no such heading$/,
+    /^index\.html:\d+: #none: there is no such heading$/m,
   );
 }, 120_000);

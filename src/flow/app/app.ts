@@ -96,7 +96,7 @@ const SIGNALS = ["SIGINT", "SIGTERM"] as const;
  * ```
  */
 export class App<Streams extends object = object> extends Router<Streams> implements Host {
-  /** Its name. */
+  /** The name it was given; it begins the names of its consumers. */
   readonly name: string;
   /** Where it tells what happens. */
   readonly log: Logger;
@@ -228,7 +228,7 @@ export class App<Streams extends object = object> extends Router<Streams> implem
     return this.#stopped;
   }
 
-  /** {@link App.stop}. */
+  /** The same as {@link App.stop}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }

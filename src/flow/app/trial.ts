@@ -138,7 +138,7 @@ export class TestApp {
     return this.#stop();
   }
 
-  /** {@link TestApp.stop}. */
+  /** The same as {@link TestApp.stop}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.#stop();
   }

@@ -50,6 +50,7 @@ export interface NamedWorkerMetrics extends WorkerMetrics {
  * It reads as the group's consumer. Where another living worker has that name it makes a name of its own,
  * `<name>~<random>`.
  *
+ * @typeParam T - The payload of its messages.
  * @example
  * ```ts
  * import { Database } from "walrus-streams";
@@ -169,7 +170,7 @@ export class Worker<T> {
     Worker.#roll.remove(this as never);
   }
 
-  /** {@link Worker.stop}. */
+  /** The same as {@link Worker.stop}, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
