@@ -86,8 +86,9 @@ function warm(app: Application, pages: readonly Page[]): void {
   app.renderer.on(Renderer.EVENT_BEGIN_PAGE, () => {
     if (isWarm) return;
     isWarm = true;
-    const code = readFileSync(join(root, pages.find(({ group }) => group === "Examples")!.files[0]), "utf8");
-    for (let times = 0; times < 5; times++) app.renderer.markedPlugin.getHighlighted(code, "ts");
+    const files = pages.flatMap((page) => (page.group === "Examples" ? page.files : []));
+    const codes = files.map((file) => readFileSync(join(root, file), "utf8"));
+    for (const code of [...codes, ...codes]) app.renderer.markedPlugin.getHighlighted(code, "ts");
   });
 }
 
