@@ -6,7 +6,7 @@ const results = process.env["WALRUS_RESULTS"];
 const config: ViteUserConfig = defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    exclude: ["test/bench/**", "**/node_modules/**"],
+    exclude: ["**/node_modules/**"],
     // Two at a time: the tests start servers, and freeze and kill them.
     pool: "forks",
     maxWorkers: 2,

@@ -20,6 +20,12 @@ export class Child {
     this.#exited = once(this.process, "exit");
   }
 
+  /** Lets go of it, and sees that it ends. */
+  async release(): Promise<void> {
+    if (this.process.connected) this.process.disconnect();
+    await this.end(2_000);
+  }
+
   /**
    * Waits until it ends by itself, and kills it when it has not within this time.
    *

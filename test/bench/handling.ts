@@ -1,22 +1,18 @@
 import type { Tally } from "./payload.ts";
 
-/** What a worker hands to a handler, in whatever class it has for it. */
-export interface Handled {
-  readonly data: Readonly<Record<string, string>>;
-}
-/** What a worker does with each message. */
-export type Handle = (message: Handled) => void | Promise<void>;
+/** The fields of a message. */
+export type Data = Readonly<Record<string, string>>;
+/** What a worker does with the fields of each message. */
+export type Handle = (data: Data) => void | Promise<void>;
 
 const PATIENCE = 60_000;
 
 /** Handlers that count the messages which they are given, and say when they have seen all of them. */
 export class Handling {
   /** Returns nothing. */
-  readonly handle: (message: Handled) => void;
-  /** Returns a promise that is settled already. */
-  readonly handleAsync: (message: Handled) => Promise<void>;
+  readonly handle: (data: Data) => void;
   /** Is done with a message after a timer of one millisecond. */
-  readonly handleIn1Ms: (message: Handled) => Promise<void>;
+  readonly handleIn1Ms: (data: Data) => Promise<void>;
   /** Counts one message, for a handler of one's own. */
   readonly count: () => void;
   /** What the handlers have seen so far. */
@@ -46,16 +42,15 @@ export class Handling {
       this.#isFinished = true;
       resolve();
     };
-    const handle = ({ data }: Handled): void => {
+    const handle = (data: Data): void => {
       characters += data.user!.length + data.action!.length + data.body!.length;
       count();
     };
     this.count = count;
     this.handle = handle;
-    this.handleAsync = async (message) => handle(message);
-    this.handleIn1Ms = async (message) => {
+    this.handleIn1Ms = async (data) => {
       await new Promise((done) => setTimeout(done, 1));
-      handle(message);
+      handle(data);
     };
     this.seen = () => ({ messages, characters });
   }

@@ -26,7 +26,6 @@ const settled = (): number => {
 };
 
 const peer = await openPeer(name, url);
-await peer.counter?.(key)();
 
 if (question === "hold") {
   await peer.hold?.(key, 1_000); // what is loaded on first use is not what a message costs

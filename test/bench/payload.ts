@@ -8,7 +8,8 @@ export type Payload = {
 /** What a run saw: the messages, and the characters of their values, so that nobody gets away with not reading. */
 export interface Tally {
   readonly messages: number;
-  readonly characters: number;
+  /** `null` of who counts replies and does not look into them. */
+  readonly characters: number | null;
 }
 
 const USER = 16;

@@ -1,123 +1,121 @@
 /**
- * `npm run bench`: this library beside the clients that one would otherwise use.
+ * `npm run bench`: this library beside the clients that one would otherwise use, and beside what the machine allows.
  *
  * @example
  * ```sh
- * npm run bench                                       # everything, some minutes
- * npm run bench -- --quick                            # a smoke test; its figures mean little
+ * npm run bench                                       # the table, in less than ten minutes
+ * npm run bench -- --quick                            # shows that everything runs
  * npm run bench -- --works scan,group --rounds 9 --json figures.json
+ * npm run bench -- --compare test/bench/baseline.json # what changed since
  * ```
  */
 import { writeFile } from "node:fs/promises";
-import { availableParallelism } from "node:os";
-import { parseArgs } from "node:util";
+import { cpus, loadavg, release, type } from "node:os";
 import { build } from "./build.ts";
-import { openPeers, PEER_NAMES } from "./peers/line-up.ts";
+import { help, type Options, readOptions } from "./options.ts";
+import { openPeer, PEER_NAMES, versionsOf } from "./peers/line-up.ts";
+import type { Peer } from "./peers/peer.ts";
+import { comparison } from "./report/compare.ts";
+import { type Run, readRun, type WorkFigures } from "./report/run.ts";
+import { legend, missedTargets, table, whereAndWhen } from "./report/table.ts";
 import { BenchServer } from "./server.ts";
-import { floorTable, isReached, reportTable } from "./table.ts";
-import { addMany } from "./works/add-many.ts";
-import { app } from "./works/app.ts";
-import { cluster } from "./works/cluster.ts";
-import { consume } from "./works/consume.ts";
-import { groupRead } from "./works/group-read.ts";
-import { idle } from "./works/idle.ts";
-import { latency } from "./works/latency.ts";
-import { memory } from "./works/memory.ts";
-import { producer } from "./works/producer.ts";
-import { scan } from "./works/scan.ts";
-import { single } from "./works/single.ts";
-import { tail } from "./works/tail.ts";
-import type { Bench, Report, Work } from "./works/work.ts";
-import { worker } from "./works/worker.ts";
-import { worker1Ms } from "./works/worker-1ms.ts";
-import { workerIdle } from "./works/worker-idle.ts";
-import { workerLatency } from "./works/worker-latency.ts";
+import { MAIN_WORKS, WORKS } from "./works/line-up.ts";
+import type { Bench } from "./works/work.ts";
 
-const WORKS: readonly Work[] = [
-  ...[scan, addMany, groupRead, single, latency, memory],
-  ...[consume, tail, idle, cluster],
-  ...[producer, worker, worker1Ms, workerIdle, workerLatency, app],
-];
 const QUICK_SCALE = 0.02;
+const NAMES = {
+  mainWorks: MAIN_WORKS.map(({ name }) => name),
+  works: WORKS.map(({ name }) => name),
+  peers: PEER_NAMES,
+};
 
-const HELP = `npm run bench -- [options]
-  --works a,b     of ${WORKS.map(({ name }) => name).join(", ")} (default: all)
-  --peers a,b     of ${PEER_NAMES.join(", ")} (default: all)
-  --sizes a,b     payload bytes of scan and addMany (default: 100,1024)
-  --rounds n      measured rounds (default: 5; quick: 2)
-  --json FILE     writes all figures there
-  --quick         a fiftieth of the messages; memory of two peers`;
-
-const { values: options } = parseArgs({
-  options: {
-    works: { type: "string" },
-    peers: { type: "string" },
-    sizes: { type: "string", default: "100,1024" },
-    rounds: { type: "string" },
-    json: { type: "string" },
-    quick: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
-  },
-});
-
-if (options.help) {
-  console.log(HELP);
-} else {
-  await main();
+try {
+  const options = readOptions(process.argv.slice(2), NAMES);
+  if (options === null) console.log(help(NAMES));
+  else await main(options);
+} catch (error) {
+  console.error(`bench: ${messageOf(error)}`);
+  process.exitCode = 1;
 }
 
-async function main(): Promise<void> {
-  const works = chosen(
-    options.works,
-    WORKS.map(({ name }) => name),
-    "works",
-  );
-  const names = chosen(options.peers, PEER_NAMES, "peers");
+async function main(options: Options): Promise<void> {
+  const before = options.compare === null ? null : await readRun(options.compare);
+  const run = await measureAll(options);
+  if (options.json !== null) await writeFile(options.json, `${JSON.stringify(run, null, 1)}\n`);
+  console.log(whereAndWhen(run.environment));
+  console.log(table(run));
+  console.log(legend(run));
+  if (options.isQuick) console.log("\nA quick run shows that everything runs; its figures mean little.");
+  else for (const missed of missedTargets(run)) console.log(`\nbelow what is promised: ${missed}`);
+  if (before !== null) {
+    console.log(
+      `\nNow by then, + better and - worse beyond the spread; then: ${whereAndWhen(before.environment)}`,
+    );
+    console.log(comparison(run, before));
+  }
+  if (run.works.some(({ failures }) => Object.keys(failures).length > 0)) process.exitCode = 1;
+}
+
+async function measureAll(options: Options): Promise<Run> {
+  const [date, loadBefore, started] = [new Date().toISOString(), loadavg()[0]!, performance.now()];
   await build();
   const server = await BenchServer.start();
-  const peers = await openPeers(names, server.url);
-  const bench: Bench = {
-    server,
-    peers,
-    rounds: atLeast(options.rounds ?? (options.quick ? "2" : "5"), 1, "rounds"),
-    sizes: options.sizes.split(",").map((size) => atLeast(size, 41, "sizes")),
-    scaled: (count) => Math.ceil(options.quick ? count * QUICK_SCALE : count),
-  };
-  const reports: Report[] = [];
+  const peers: Peer[] = [];
   try {
-    const versions = `Node ${process.versions.node}, Redis ${await server.version()}`;
-    console.log(`${versions}, ${availableParallelism()} processors, ${bench.rounds} interleaved rounds`);
-    for (const work of WORKS.filter(({ name }) => works.includes(name))) {
-      for (const report of await work.run(bench)) {
-        reports.push(report);
-        console.log(reportTable(report));
+    for (const name of options.peers) {
+      try {
+        peers.push(await openPeer(name, server.url));
+      } catch (error) {
+        if (options.arePeersNamed) throw new Error(`${name} cannot be opened: ${messageOf(error)}`);
+        console.error(`bench: ${name} is left out: ${messageOf(error)}`);
       }
     }
+    const names = peers.map(({ name }) => name);
+    const works = await figuresOf(options, server, peers);
+    const environment = {
+      command: options.command,
+      date,
+      seconds: Math.round((performance.now() - started) / 1_000),
+      cpu: cpus()[0]?.model.trim() ?? "?",
+      cores: cpus().length,
+      system: `${type()} ${release()}`,
+      node: process.versions.node,
+      server: await server.version(),
+      load: [loadBefore, loadavg()[0]!] as const,
+      versions: await versionsOf(names),
+    };
+    return { format: 1, environment, peers: names, works };
   } finally {
     await Promise.all(peers.map((peer) => peer.close()));
     await server.stop();
   }
-  const floors = reports.flatMap((report) => report.floors);
-  console.log(floorTable(floors));
-  if (options.quick) console.log("A quick run shows that everything runs; its figures mean little.");
-  if (options.json) {
-    const verdicts = floors.map((floor) => ({ ...floor, reached: isReached(floor) }));
-    const figures = reports.map(({ title, figures }) => ({ title, figures }));
-    await writeFile(options.json, `${JSON.stringify({ reports: figures, floors: verdicts }, null, 2)}\n`);
-  }
 }
 
-function chosen(list: string | undefined, all: readonly string[], option: string): readonly string[] {
-  const names = list?.split(",") ?? all;
-  const unknown = names.find((name) => !all.includes(name));
-  if (unknown !== undefined) throw new Error(`--${option} must be of ${all.join(", ")}, got ${unknown}`);
-  return names;
+async function figuresOf(
+  { works, rounds, isQuick }: Options,
+  server: BenchServer,
+  peers: readonly Peer[],
+): Promise<WorkFigures[]> {
+  const figures: WorkFigures[] = [];
+  for (const work of WORKS.filter(({ name }) => works.includes(name))) {
+    const failures: Record<string, string> = {};
+    const bench: Bench = {
+      ...{ server, peers, rounds, isQuick },
+      scaled: (count, least = 1) => Math.max(least, Math.ceil(isQuick ? count * QUICK_SCALE : count)),
+      failed: (peer, error) => {
+        failures[peer] = messageOf(error);
+        console.error(`bench: ${work.name}: ${peer} failed: ${messageOf(error)}`);
+      },
+    };
+    const started = performance.now();
+    const { name, title, metrics, target } = work;
+    const measured = await work.run(bench);
+    figures.push({ name, title, metrics, ...(target ? { target } : {}), rounds: measured, failures });
+    console.error(`bench: ${name}: ${((performance.now() - started) / 1_000).toFixed(0)} s`);
+  }
+  return figures;
 }
 
-function atLeast(text: string, least: number, option: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < least) {
-    throw new Error(`--${option} must be whole numbers from ${least} up, got ${text}`);
-  }
-  return value;
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -1,9 +1,10 @@
+import type { Data } from "../handling.ts";
 import type { Payload, Tally } from "../payload.ts";
-import { PAGE, type Peer, type Task } from "./peer.ts";
+import { PAGE, type Peer, type Queue, sizeOf, type Task } from "./peer.ts";
 
-type Data = Readonly<Record<string, string>>;
 interface RedisLike {
   on(event: "error", listener: (error: Error) => void): unknown;
+  setMaxListeners(count: number): unknown;
   disconnect(): void;
 }
 interface Options {
@@ -49,6 +50,7 @@ const DRIVER = "ioredis5";
 export async function openBullMq(name: string, module: string, url: string): Promise<Peer> {
   const [bullmq, redis] = await Promise.all([import(module) as Promise<BullMq>, connect(url)]);
   redis.on("error", (error) => console.error(`${name}: ${error.message}`));
+  redis.setMaxListeners(0); // each worker that was leaves some of its own
   return new BullMqPeer(name, bullmq, redis);
 }
 
@@ -75,6 +77,7 @@ function queueName(key: string): string {
 /** A queue and its worker, as the guide of BullMQ shows them; what is done is removed, which is faster. */
 class BullMqPeer implements Peer {
   readonly name: string;
+  readonly queue: Queue;
   readonly #bullmq: BullMq;
   readonly #redis: RedisLike;
   readonly #queues: Map<string, QueueLike> = new Map();
@@ -83,9 +86,15 @@ class BullMqPeer implements Peer {
     this.name = name;
     this.#bullmq = bullmq;
     this.#redis = redis;
+    this.queue = {
+      addOne: (key, items) => addOne(this.#of(key), items),
+      addMany: (key, items) => addMany(this.#of(key), items),
+      unfinished: (key) => this.#of(key).getJobCountByTypes(...UNFINISHED),
+      clear: (key) => this.#of(key).obliterate({ force: true }),
+    };
   }
 
-  #queue(key: string): QueueLike {
+  #of(key: string): QueueLike {
     const known = this.#queues.get(key);
     if (known) return known;
     const queue = new this.#bullmq.Queue(queueName(key), { connection: this.#redis });
@@ -94,33 +103,8 @@ class BullMqPeer implements Peer {
     return queue;
   }
 
-  async enqueue(key: string, items: readonly Payload[]): Promise<Tally> {
-    const queue = this.#queue(key);
-    const ids: string[] = [];
-    let characters = 0;
-    for (let start = 0; start < items.length; start += PAGE) {
-      const jobs: { name: string; data: Payload }[] = [];
-      const end = Math.min(items.length, start + PAGE);
-      for (let i = start; i < end; i++) {
-        const data = items[i]!;
-        characters += data.user.length + data.action.length + data.body.length;
-        jobs.push({ name: "message", data });
-      }
-      for (const { id } of await queue.addBulk(jobs)) ids.push(id!);
-    }
-    return { messages: ids.length, characters };
-  }
-
-  async removeQueue(key: string): Promise<void> {
-    await this.#queue(key).obliterate({ force: true });
-  }
-
-  unfinished(key: string): Promise<number> {
-    return this.#queue(key).getJobCountByTypes(...UNFINISHED);
-  }
-
   async work({ key, handle, handling, concurrency = 1 }: Task): Promise<void> {
-    const worker = new this.#bullmq.Worker(queueName(key), async (job) => handle(job), {
+    const worker = new this.#bullmq.Worker(queueName(key), async ({ data }) => handle(data), {
       connection: this.#redis,
       concurrency,
       removeOnComplete: { count: 0 },
@@ -140,4 +124,24 @@ class BullMqPeer implements Peer {
     for (const queue of this.#queues.values()) await queue.close();
     this.#redis.disconnect();
   }
+}
+
+async function addOne(queue: QueueLike, items: readonly Payload[]): Promise<Tally> {
+  let characters = 0;
+  for (const data of items) {
+    await queue.add("message", data);
+    characters += sizeOf(data);
+  }
+  return { messages: items.length, characters };
+}
+
+async function addMany(queue: QueueLike, items: readonly Payload[]): Promise<Tally> {
+  const ids: (string | undefined)[] = [];
+  let characters = 0;
+  for (let start = 0; start < items.length; start += PAGE) {
+    const jobs = items.slice(start, start + PAGE).map((data) => ({ name: "message", data }));
+    for (const { data } of jobs) characters += sizeOf(data);
+    for (const { id } of await queue.addBulk(jobs)) ids.push(id);
+  }
+  return { messages: ids.length, characters };
 }

@@ -1,13 +1,7 @@
-import type { Handle, Handling } from "../handling.ts";
+import type { Data, Handle, Handling } from "../handling.ts";
 import type { Payload, Tally } from "../payload.ts";
 
-/** A message as an object, in whatever class the peer has for it. */
-export interface Entry {
-  readonly id: string;
-  readonly data: Readonly<Record<string, string>>;
-}
-
-/** What a worker is to do. */
+/** What a consumer or a worker is to do. */
 export interface Task {
   /** The stream, with its group there; or the queue. */
   readonly key: string;
@@ -15,65 +9,83 @@ export interface Task {
   readonly handle: Handle;
   /** Whose handler it is: says when to stop. */
   readonly handling: Pick<Handling, "finished" | "isFinished">;
-  /** Handlers at once. */
+  /** Handlers at once. @defaultValue 1 */
   readonly concurrency?: number;
-  /** Most entries a read, or held unstarted. */
-  readonly prefetch?: number;
+}
+
+/** Jobs in place of a stream, for who has its own. */
+export interface Queue {
+  /** Adds one job after the other, each awaited. */
+  addOne(key: string, items: readonly Payload[]): Promise<Tally>;
+  /** Adds them, 1,000 a round trip. */
+  addMany(key: string, items: readonly Payload[]): Promise<Tally>;
+  /** How many are not done. */
+  unfinished(key: string): Promise<number>;
+  /** Removes the queue with all of its jobs. */
+  clear(key: string): Promise<void>;
 }
 
 /**
- * One client with its best reasonable loop for each work. What a peer has no method for, it does not take part in.
+ * One client, and for each work the best that its documentation shows. What a peer has no method for, it cannot do;
+ * the table has a dash there.
  */
 export interface Peer {
-  /** The name in the tables. */
+  /** The name in the table and on the command line. */
   readonly name: string;
-  /** Reads a whole stream, page by page, one object for each message. */
-  scan?(key: string): Promise<Tally>;
-  /** The same, taking an array for each page, where the peer offers both. */
-  scanByPages?(key: string): Promise<Tally>;
+  /** Where it is a queue: its works are done on that. */
+  readonly queue?: Queue;
+  /** Is told the ids of a stream's entries beforehand, where it does not look at them while it works. */
+  learn?(key: string, ids: readonly string[]): void;
+  /** Adds one after the other, and waits for each id. */
+  addOne?(key: string, items: readonly Payload[]): Promise<Tally>;
   /** Adds all of them, 1,000 a round trip, and takes the ids. */
   addMany?(key: string, items: readonly Payload[]): Promise<Tally>;
-  /** Reads what is new to the group, 1,000 at a time with one acknowledgement for them, until nothing is left. */
+  /** Adds them by so many callers at once, each of which waits for one id after the other. */
+  addByMany?(key: string, items: readonly Payload[], callers: number): Promise<Tally>;
+  /** Reads a whole stream, 1,000 a read, each message as an object with its fields. */
+  scan?(key: string): Promise<Tally>;
+  /** Reads a whole stream, 1,000 a read, each page in the shape in which the client gives it. */
+  pages?(key: string): Promise<Tally>;
+  /** Reads what is new to the group, 1,000 a read with one acknowledgement for them, until nothing is left. */
   readGroup?(key: string, group: string): Promise<Tally>;
-  /** Reads what there is of a stream, one message after the other, up to 1,000 held. */
-  consume?(key: string): Promise<Tally>;
-  /** The same as a group's consumer, over one or more streams, each message acknowledged by itself, none awaited. */
-  consumeGroup?(keys: readonly string[], group: string): Promise<Tally>;
-  /** Reads what is new to the group, 1,000 at a time, and waits for each message's own acknowledgement. */
-  readGroupSingly?(key: string, group: string): Promise<Tally>;
-  /** Follows a stream from its beginning and hands over each message, until `take` says false or it is aborted. */
-  tail?(key: string, take: (entry: Entry) => boolean, signal: AbortSignal): Promise<void>;
+  /** The same of several streams at once. */
+  readGroups?(keys: readonly string[], group: string): Promise<Tally>;
+  /** Follows a stream through a group and acknowledges, until told to stop. */
+  consume?(task: Task): Promise<void>;
   /** Handles messages as a worker, at least once, until told; when it ends, what was handled is acknowledged. */
   work?(task: Task): Promise<void>;
-  /** Adds all of them by a producer, and takes the ids. */
-  pushMany?(key: string, items: readonly Payload[]): Promise<Tally>;
-  /** Adds them by so many callers at once, each of which waits for one id after the other. */
-  pushEach?(key: string, items: readonly Payload[], callers: number): Promise<Tally>;
-  /** Adds jobs to a queue, 1,000 a round trip, where workers take them from one instead of a stream. */
-  enqueue?(key: string, items: readonly Payload[]): Promise<Tally>;
-  /** Removes a queue with all of its jobs. */
-  removeQueue?(key: string): Promise<void>;
-  /** Jobs of a queue that are not done. */
-  unfinished?(key: string): Promise<number>;
-  /** What adds one and waits for its id. */
-  adder?(key: string): (item: Payload) => Promise<unknown>;
-  /** What gives the number of entries. */
-  counter?(key: string): () => Promise<number>;
-  /** What waits up to 5 s for entries after an id. */
-  reader?(key: string): (lastId: string) => Promise<readonly Entry[]>;
-  /** The first `count` entries as objects, all held at once. */
+  /** Handles messages with JSON in the field `json` as a subscriber of an app with two middlewares. */
+  app?(task: Task): Promise<void>;
+  /** Follows a stream from its beginning without a group, and hands over each message until `take` says false. */
+  tail?(key: string, take: (data: Data) => boolean, signal: AbortSignal): Promise<void>;
+  /** What waits up to 5 s for messages after an id. */
+  reader?(key: string): (lastId: string) => Promise<readonly Received[]>;
+  /** The first `count` messages as objects, all held at once. */
   hold?(key: string, count: number): Promise<readonly unknown[]>;
   /** Ends the connection. */
   close(): Promise<void>;
 }
 
+/** A message with its id. */
+export interface Received {
+  readonly id: string;
+  readonly data: Data;
+}
+
 /** How many entries a page, a batch or a group read has, for every peer. */
 export const PAGE = 1_000;
-/** What the others are compared with. */
-export const BASELINE = "ioredis 6";
-/** What people use for workers. */
-export const BULLMQ = "BullMQ 6.7";
+/** How long a blocking read waits, in milliseconds. */
+export const BLOCK = 5_000;
 /** What is being built here. */
 export const OURS = "walrus-streams";
-/** Who takes part in a contest of two. */
-export const CONTESTED: readonly string[] = [BASELINE, OURS];
+/** What the others are compared with. */
+export const BASELINE = "ioredis-6";
+/** The physical limit of reads: counts bytes, decodes nothing. */
+export const RAW_SOCKET = "raw-socket";
+/** The physical limit of adds. */
+export const REDIS_BENCHMARK = "redis-benchmark";
+
+/** The characters of a payload's values. */
+export function sizeOf({ user, action, body }: Payload): number {
+  return user.length + action.length + body.length;
+}

@@ -1,35 +1,60 @@
 import type { ClusterDatabase, Database } from "../../../src/index.ts";
 import type { Address } from "../../../src/testing/index.ts";
 import { BUILT } from "../build.ts";
+import type { Data } from "../handling.ts";
 import type { Payload, Tally } from "../payload.ts";
-import { type Entry, OURS, PAGE, type Peer, type Task } from "./peer.ts";
+import { BLOCK, OURS, PAGE, type Peer, type Received, sizeOf, type Task } from "./peer.ts";
 
 type Library = typeof import("../../../src/index.ts");
-/** What a database and a cluster have in common. */
-type Connection = Pick<
-  Database | ClusterDatabase,
-  "Stream" | "consumerGroup" | "consumer" | "producer" | "worker" | "close"
->;
 
-/** Opens this library: every work as the guides show it. */
-export async function openWalrus(url: string): Promise<Peer> {
-  const { Database } = (await import(BUILT)) as Library;
-  return new WalrusPeer(new Database(url));
+/**
+ * Opens this library: every work as the guides show it.
+ *
+ * @param to - one server's URL, or the nodes of a cluster
+ */
+export async function openWalrus(to: string | readonly Address[]): Promise<Peer> {
+  const { ClusterDatabase, Database } = (await import(BUILT)) as Library;
+  return new WalrusPeer(typeof to === "string" ? new Database(to) : new ClusterDatabase([...to]));
 }
 
-/** Opens this library on a cluster. */
-export async function openWalrusCluster(nodes: Address[]): Promise<Peer> {
-  const { ClusterDatabase } = (await import(BUILT)) as Library;
-  return new WalrusPeer(new ClusterDatabase(nodes));
-}
-
-/** This library. */
 class WalrusPeer implements Peer {
   readonly name: string = OURS;
-  readonly #db: Connection;
+  readonly #db: Database | ClusterDatabase;
 
-  constructor(db: Connection) {
+  constructor(db: Database | ClusterDatabase) {
     this.#db = db;
+  }
+
+  async addOne(key: string, items: readonly Payload[]): Promise<Tally> {
+    const stream = this.#db.Stream(key);
+    let characters = 0;
+    for (const item of items) {
+      await stream.add(item);
+      characters += sizeOf(item);
+    }
+    return { messages: items.length, characters };
+  }
+
+  async addMany(key: string, items: readonly Payload[]): Promise<Tally> {
+    const ids = await this.#db.Stream(key).addMany(items);
+    let characters = 0;
+    for (const item of items) characters += sizeOf(item);
+    return { messages: ids.length, characters };
+  }
+
+  async addByMany(key: string, items: readonly Payload[], callers: number): Promise<Tally> {
+    await using producer = this.#db.producer(key);
+    let next = 0;
+    let characters = 0;
+    const call = async (): Promise<void> => {
+      while (next < items.length) {
+        const item = items[next++]!;
+        await producer.push(item);
+        characters += sizeOf(item);
+      }
+    };
+    await Promise.all(Array.from({ length: callers }, call));
+    return { messages: items.length, characters };
   }
 
   async scan(key: string): Promise<Tally> {
@@ -42,7 +67,7 @@ class WalrusPeer implements Peer {
     return { messages, characters };
   }
 
-  async scanByPages(key: string): Promise<Tally> {
+  async pages(key: string): Promise<Tally> {
     let messages = 0;
     let characters = 0;
     for await (const page of this.#db.Stream(key).range().pages()) {
@@ -52,13 +77,6 @@ class WalrusPeer implements Peer {
       }
     }
     return { messages, characters };
-  }
-
-  async addMany(key: string, items: readonly Payload[]): Promise<Tally> {
-    const ids = await this.#db.Stream(key).addMany(items);
-    let characters = 0;
-    for (const { user, action, body } of items) characters += user.length + action.length + body.length;
-    return { messages: ids.length, characters };
   }
 
   async readGroup(key: string, group: string): Promise<Tally> {
@@ -76,21 +94,10 @@ class WalrusPeer implements Peer {
     }
   }
 
-  async consume(key: string): Promise<Tally> {
-    let messages = 0;
-    let characters = 0;
-    for await (const { data } of this.#db.consumer(key, { from: "earliest", buffer: PAGE })) {
-      messages++;
-      characters += data.user!.length + data.action!.length + data.body!.length;
-    }
-    return { messages, characters };
-  }
-
-  async consumeGroup(keys: readonly string[], group: string): Promise<Tally> {
-    const cg = this.#db.consumerGroup(group, keys);
+  async readGroups(keys: readonly string[], group: string): Promise<Tally> {
     const acks: Promise<void>[] = [];
     let characters = 0;
-    for await (const message of this.#db.consumer(cg, { buffer: PAGE })) {
+    for await (const message of this.#db.consumer(this.#db.consumerGroup(group, keys), { buffer: PAGE })) {
       const { data } = message;
       characters += data.user!.length + data.action!.length + data.body!.length;
       acks.push(message.ack());
@@ -99,70 +106,48 @@ class WalrusPeer implements Peer {
     return { messages: acks.length, characters };
   }
 
-  async work({ key, group, handle, handling, concurrency, prefetch }: Task): Promise<void> {
-    const options = {
-      ...(concurrency === undefined ? {} : { concurrency }),
-      ...(prefetch === undefined ? {} : { prefetch }),
-    };
-    const worker = this.#db.worker(this.#db.consumerGroup(group, [key]), handle, options);
-    const running = worker.run();
-    try {
-      await Promise.race([handling.finished, running]);
-    } finally {
-      await worker.stop();
+  async consume({ key, group, handle, handling }: Task): Promise<void> {
+    const acks: Promise<void>[] = [];
+    const cg = this.#db.consumerGroup(group, [key]);
+    for await (const message of this.#db.consumer(cg, { buffer: PAGE, follow: true })) {
+      handle(message.data);
+      acks.push(message.ack());
+      if (handling.isFinished) break;
     }
+    await Promise.all(acks);
+  }
+
+  async work({ key, group, handle, handling, concurrency = 1 }: Task): Promise<void> {
+    const cg = this.#db.consumerGroup(group, [key]);
+    await using worker = this.#db.worker(cg, ({ data }) => handle(data), { concurrency, prefetch: PAGE });
+    const running = worker.run();
+    await Promise.race([handling.finished, running]);
+    await worker.stop();
     await running;
   }
 
-  async pushMany(key: string, items: readonly Payload[]): Promise<Tally> {
-    const producer = this.#db.producer(key);
-    const ids = await producer.pushMany(items);
-    await producer.close();
-    let characters = 0;
-    for (const { user, action, body } of items) characters += user.length + action.length + body.length;
-    return { messages: ids.length, characters };
+  async app({ key, group, handle, handling }: Task): Promise<void> {
+    await using app = this.#db.app({ name: "bench", prefetch: PAGE });
+    app.use((_message, _context, next) => next());
+    app.use((_message, _context, next) => next());
+    app.subscriber<Data>(key, { group }, ({ data }) => handle(data));
+    await app.start();
+    await handling.finished;
   }
 
-  async pushEach(key: string, items: readonly Payload[], callers: number): Promise<Tally> {
-    const producer = this.#db.producer(key);
-    const ids: string[] = [];
-    let next = 0;
-    let characters = 0;
-    const call = async (): Promise<void> => {
-      while (next < items.length) {
-        const item = items[next++]!;
-        characters += item.user.length + item.action.length + item.body.length;
-        ids.push(await producer.push(item));
-      }
-    };
-    await Promise.all(Array.from({ length: callers }, call));
-    await producer.close();
-    return { messages: ids.length, characters };
-  }
-
-  async tail(key: string, take: (entry: Entry) => boolean, signal: AbortSignal): Promise<void> {
-    for await (const message of this.#db.consumer(key, { from: "earliest", follow: true, signal })) {
-      if (!take(message)) return;
+  async tail(key: string, take: (data: Data) => boolean, signal: AbortSignal): Promise<void> {
+    for await (const { data } of this.#db.consumer(key, { from: "earliest", follow: true, signal })) {
+      if (!take(data)) return;
     }
   }
 
-  adder(key: string): (item: Payload) => Promise<string> {
+  reader(key: string): (lastId: string) => Promise<Received[]> {
     const stream = this.#db.Stream(key);
-    return (item) => stream.add(item);
+    return (lastId) => stream.read({ block: BLOCK, lastId, count: PAGE });
   }
 
-  counter(key: string): () => Promise<number> {
-    const stream = this.#db.Stream(key);
-    return () => stream.length();
-  }
-
-  reader(key: string): (lastId: string) => Promise<Entry[]> {
-    const stream = this.#db.Stream(key);
-    return (lastId) => stream.read({ block: 5_000, lastId, count: PAGE });
-  }
-
-  async hold(key: string, count: number): Promise<Entry[]> {
-    const held: Entry[] = [];
+  async hold(key: string, count: number): Promise<Received[]> {
+    const held: Received[] = [];
     for await (const message of this.#db.Stream(key).range()) {
       held.push(message);
       if (held.length === count) break;

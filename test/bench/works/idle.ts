@@ -1,31 +1,52 @@
 import { once } from "node:events";
+import { setTimeout as wait } from "node:timers/promises";
 import { waitFor } from "../../../src/testing/index.ts";
 import { Child } from "../child.ts";
+import { Handling } from "../handling.ts";
 import type { IdleFigures } from "../idle-probe.ts";
-import { OURS } from "../peers/peer.ts";
-import { commandsOf, type Watch, watch } from "../watch.ts";
-import { type Bench, decimal, grouped, type Report, type Work } from "./work.ts";
+import { BLOCK, OURS, type Peer } from "../peers/peer.ts";
+import { watch } from "../watch.ts";
+import type { Bench, Round, Work } from "./work.ts";
 
-const PREFIX = "bench:idle:";
-const SECONDS = 6;
-const BEFORE = 2;
+const KEY = "bench:idle";
+const GROUP = "cg";
+/** Longer than a third of a lease, and than two slices of a blocked read. */
+const SECONDS = 12;
+const SETTLE = 500;
 const OPEN_WITHIN = 30_000;
 const CLOSE_WITHIN = 20_000;
 
-/** What consumers cost that follow streams to which nothing comes, in a fresh process; no promise. */
+/** What consumers cost that follow streams to which nothing comes. */
 export const idle: Work = {
   name: "idle",
+  title: "1,000 consumers in a fresh process follow streams to which nothing comes",
+  metrics: ["commands", "serverCpu", "heap"],
+  run: async (bench) =>
+    bench.peers.some(({ name }) => name === OURS) ? { [OURS]: [await consumersAtRest(bench)] } : {},
+};
+
+/** What a worker costs to which nothing comes. */
+export const idleWorker: Work = {
+  name: "idle-worker",
+  title: "one worker to which nothing comes: commands that the server processes, those of scripts among them",
+  metrics: ["commands", "serverCpu"],
   async run(bench) {
-    return bench.peers.some(({ name }) => name === OURS) ? [await probe(bench)] : [];
+    const rounds: Record<string, Round[]> = {};
+    for (const peer of bench.peers.filter(({ work }) => work !== undefined)) {
+      try {
+        rounds[peer.name] = [await workerAtRest(bench, peer)];
+      } catch (error) {
+        bench.failed(peer.name, error);
+      }
+    }
+    return rounds;
   },
 };
 
-async function probe({ server, scaled }: Bench): Promise<Report> {
+async function consumersAtRest({ server, scaled }: Bench): Promise<Round> {
   const count = scaled(1_000);
-  const seconds = Math.max(1, scaled(SECONDS));
   const { connected } = await server.clients();
-  const without = await watch(server, Math.min(BEFORE, seconds));
-  const child = new Child("idle-probe.ts", [server.url, PREFIX, `${count}`], ["--expose-gc"]);
+  const child = new Child("idle-probe.ts", [server.url, `${KEY}:`, `${count}`], ["--expose-gc"]);
   const told = () => once(child.process, "message", { signal: AbortSignal.timeout(OPEN_WITHIN) });
   const ask = async (): Promise<unknown> => {
     const answer = told();
@@ -41,54 +62,39 @@ async function probe({ server, scaled }: Bench): Promise<Report> {
       what: `${count} blocked reads`,
     });
     await ask();
-    const watched = await watch(server, seconds);
-    const figures = (await ask()) as IdleFigures;
-    const started = performance.now();
+    const { commands, cpu } = await watch(server, scaled(SECONDS, 1));
+    const { heap } = (await ask()) as IdleFigures;
     child.process.send("close");
-    const isClean = await child.end(CLOSE_WITHIN);
-    const closing = performance.now() - started;
-    if (!isClean) throw new Error("the idle probe did not end by itself");
+    if (!(await child.end(CLOSE_WITHIN))) throw new Error("the idle probe did not end by itself");
     await waitFor(async () => (await server.clients()).connected === connected, {
       what: `${connected} connections as before`,
     });
-    return report(count, seconds, figures, without, watched, closing);
+    return { commands, serverCpu: cpu, heap: heap / count / 1e3 };
   } finally {
     child.process.kill("SIGKILL");
   }
 }
 
-function report(
-  count: number,
-  seconds: number,
-  figures: IdleFigures,
-  without: Watch,
-  watched: Watch,
-  closing: number,
-): Report {
-  const percent = (value: number) => `${decimal(value)} %`;
-  const kilobytes = (value: number) => `${decimal(value / count / 1e3)} KB`;
-  const clientCpu = figures.cpu / seconds / 1e4;
-  return {
-    title: `idle: ${grouped(count)} consumers that follow, on one database, over ${seconds} s; closed in \
-${grouped(closing)} ms`,
-    head: ["", "heap each", "rss each", "sockets", "server CPU", "client CPU", "commands/s", "of these"],
-    rows: [
-      ["without", "-", "-", grouped(without.sockets), percent(without.cpu), "-", ...commandsOf(without)],
-      [
-        OURS,
-        kilobytes(figures.heap),
-        kilobytes(figures.rss),
-        grouped(watched.sockets),
-        percent(watched.cpu),
-        percent(clientCpu),
-        ...commandsOf(watched),
-      ],
-    ],
-    floors: [],
-    figures: {
-      ...{ count, seconds, closing, ...figures },
-      without: { ...without, commands: Object.fromEntries(without.commands) },
-      watched: { ...watched, commands: Object.fromEntries(watched.commands) },
-    },
-  };
+async function workerAtRest({ server, scaled }: Bench, peer: Peer): Promise<Round> {
+  await server.admin.del(KEY);
+  await server.renewGroup(KEY, GROUP);
+  await waitFor(async () => (await server.clients()).blocked === 0, {
+    what: "nobody to wait for messages",
+    timeout: 2 * BLOCK,
+  });
+  const handling = new Handling(1); // of the one message that ends it
+  const working = peer.work!({ key: KEY, group: GROUP, handle: handling.handle, handling });
+  working.catch(() => {}); // seen below
+  await waitFor(async () => (await server.clients()).blocked > 0, {
+    what: `${peer.name} to wait for messages`,
+  });
+  await wait(SETTLE); // what it does once at its beginning is not its rest
+  const { commands, cpu } = await watch(server, scaled(SECONDS, 2));
+  const last = { user: "", action: "", body: "" };
+  if (peer.queue) await peer.queue.addMany(KEY, [last]);
+  else await server.admin.xadd(KEY, "*", ...Object.entries(last).flat());
+  await working;
+  await peer.queue?.clear(KEY);
+  await server.admin.del(KEY);
+  return { commands, serverCpu: cpu };
 }
