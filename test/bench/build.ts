@@ -1,7 +1,6 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import ts from "typescript";
 
 const ROOT: string = fileURLToPath(new URL("../../", import.meta.url));
 const OUT: string = fileURLToPath(new URL("dist/", import.meta.url));
@@ -14,6 +13,7 @@ export const BUILT: string = new URL("dist/index.js", import.meta.url).href;
  * every function by a call each time one is made, which costs a tenth of `addMany`.
  */
 export async function build(): Promise<void> {
+  const { default: ts } = await import("typescript"); // not before: those who only read BUILT start without it
   const { config } = ts.readConfigFile(join(ROOT, "tsconfig.build.json"), ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, ROOT);
   // One file by itself does not know that its package is ESM.

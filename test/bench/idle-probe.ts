@@ -2,7 +2,7 @@
  * Child process of the idle work, started with `--expose-gc`: consumers that follow streams to which nothing comes.
  *
  * Arguments: url, prefix of the keys, how many. Says `ready` before the first consumer; a message then makes it open
- * them all, the next one makes it tell what they cost so far, and the last one makes it close them and end.
+ * them all, the next one makes it tell what they hold, and the last one makes it close them and end.
  */
 import { once } from "node:events";
 import { BUILT } from "./build.ts";
@@ -44,9 +44,6 @@ await word();
 
 const after = settled();
 const heap = after.heapUsed + after.external - before.heapUsed - before.external;
-process.send?.("settled");
-await word();
-
 process.send?.({ heap } satisfies IdleFigures);
 await word();
 

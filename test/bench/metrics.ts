@@ -4,6 +4,8 @@ export interface Metric {
   readonly label: string;
   /** Which direction is good; a metric without one is shown and never compared. */
   readonly better?: "more" | "less";
+  /** Whether it is given as it is, and not as a multiple of another peer's: it may well be zero. */
+  readonly isAbsolute?: true;
   /** Writes a figure. */
   format(value: number): string;
 }
@@ -45,8 +47,8 @@ export const METRICS: Readonly<Record<MetricName, Metric>> = {
   p99: { label: "p99, us", better: "less", format: grouped },
   held: { label: "bytes/msg", better: "less", format: grouped },
   peak: { label: "peak, MB", better: "less", format: decimal },
-  commands: { label: "commands/s", better: "less", format: decimal },
-  heap: { label: "heap each, KB", better: "less", format: decimal },
+  commands: { label: "commands/s", better: "less", isAbsolute: true, format: decimal },
+  heap: { label: "heap each, KB", better: "less", isAbsolute: true, format: decimal },
   cpu: { label: "client CPU, us/msg", format: decimal },
   serverShare: { label: "server's share", format: percent },
   serverCpu: { label: "server CPU", format: percent },

@@ -20,7 +20,7 @@ import { type Run, readRun, type WorkFigures } from "./report/run.ts";
 import { legend, missedTargets, table, whereAndWhen } from "./report/table.ts";
 import { BenchServer } from "./server.ts";
 import { MAIN_WORKS, WORKS } from "./works/line-up.ts";
-import type { Bench } from "./works/work.ts";
+import type { Bench, Rounds } from "./works/work.ts";
 
 const QUICK_SCALE = 0.02;
 const NAMES = {
@@ -109,7 +109,12 @@ async function figuresOf(
     };
     const started = performance.now();
     const { name, title, metrics, target } = work;
-    const measured = await work.run(bench);
+    let measured: Rounds = {};
+    try {
+      measured = await work.run(bench);
+    } catch (error) {
+      for (const peer of peers) bench.failed(peer.name, error); // one work that breaks does not take the others along
+    }
     figures.push({ name, title, metrics, ...(target ? { target } : {}), rounds: measured, failures });
     console.error(`bench: ${name}: ${((performance.now() - started) / 1_000).toFixed(0)} s`);
   }

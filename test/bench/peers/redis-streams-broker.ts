@@ -49,6 +49,7 @@ class BrokerPeer implements Peer {
   readonly name: string;
   readonly #Broker: Broker;
   readonly #redis: RedisLike;
+  readonly #brokers: Map<string, BrokerLike> = new Map();
 
   constructor(name: string, Broker: Broker, redis: RedisLike) {
     this.name = name;
@@ -56,8 +57,15 @@ class BrokerPeer implements Peer {
     this.#redis = redis;
   }
 
+  /** One for each stream: each leaves listeners on the connection. */
+  #of(key: string): BrokerLike {
+    const broker = this.#brokers.get(key) ?? new this.#Broker(this.#redis, key);
+    this.#brokers.set(key, broker);
+    return broker;
+  }
+
   async addOne(key: string, items: readonly Payload[]): Promise<Tally> {
-    const broker = new this.#Broker(this.#redis, key);
+    const broker = this.#of(key);
     let characters = 0;
     for (const item of items) {
       await broker.publish(item, UNCUT);
@@ -67,7 +75,7 @@ class BrokerPeer implements Peer {
   }
 
   async addMany(key: string, items: readonly Payload[]): Promise<Tally> {
-    const broker = new this.#Broker(this.#redis, key);
+    const broker = this.#of(key);
     const ids: string[] = [];
     let characters = 0;
     for (let start = 0; start < items.length; start += PAGE) {
@@ -79,7 +87,7 @@ class BrokerPeer implements Peer {
   }
 
   async addByMany(key: string, items: readonly Payload[], callers: number): Promise<Tally> {
-    const broker = new this.#Broker(this.#redis, key);
+    const broker = this.#of(key);
     let next = 0;
     let characters = 0;
     const call = async (): Promise<void> => {
@@ -98,7 +106,7 @@ class BrokerPeer implements Peer {
   }
 
   async work({ key, group, handle, handling, concurrency = 1 }: Task): Promise<void> {
-    const joined = await new this.#Broker(this.#redis, key).joinConsumerGroup(group, "0-0");
+    const joined = await this.#of(key).joinConsumerGroup(group, "0-0");
     const acknowledged = new Promise<void>((resolve, reject) => {
       const handler = async (deliveries: readonly Delivery[]): Promise<number> => {
         try {

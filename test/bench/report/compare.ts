@@ -34,7 +34,9 @@ export function comparison(now: Run, then: Run): string {
     if (before === undefined) return [];
     const names = comparedOf(work).filter((name) => before.metrics.includes(name));
     const cell = (peer: string) =>
-      names.map((name) => written(changeOf(work, before, peer, name))).join("\n");
+      work.rounds[peer] && before.rounds[peer]
+        ? names.map((name) => written(changeOf(work, before, peer, name))).join("\n")
+        : NONE;
     return [[work.name, names.map((name) => METRICS[name].label).join("\n"), ...now.peers.map(cell)]];
   });
   return draw(now.peers, rows);

@@ -23,12 +23,12 @@ export function readmeTable(run: Run): string {
   const row = (cells: readonly string[]) => `| ${cells.join(" | ")} |`;
   const rows = works.flatMap((work) =>
     comparedOf(work).map((name) => {
-      const { label, format } = METRICS[name];
+      const { label, isAbsolute, format } = METRICS[name];
       const cell = (peer: string): string => {
         const value = figureOf(work, peer, name);
         const share = ratioOf(work, peer, name);
         if (Number.isNaN(value)) return NONE;
-        if (peer === BASELINE || Number.isNaN(share)) return `${format(value)}`;
+        if (peer === BASELINE || isAbsolute || Number.isNaN(share)) return format(value);
         return peer === OURS ? `**${ratio(share)}**` : ratio(share);
       };
       return row([`\`${work.name}\``, label, ...peers.map(cell)]);
@@ -40,8 +40,8 @@ export function readmeTable(run: Run): string {
     row(["---", "---", ...peers.map(() => "---:")]),
     ...rows,
     "",
-    `Figures of ${BASELINE} are absolute, all others are multiples of it; ${NONE} is a work that a client cannot do.`,
-    "Of `us`, `bytes`, `MB`, `KB` and `commands`, less is better.",
+    `The figures of ${BASELINE} are its own, the others are multiples of it; where it has none, and for commands and KB, all`,
+    `figures are their own. Of \`us\`, \`bytes\`, \`MB\`, \`KB\` and \`commands\` less is better. ${NONE}: cannot be done by this one.`,
     "",
     ...works.map(({ name, title }) => `- \`${name}\`: ${title}`),
     "",

@@ -39,9 +39,9 @@ interface Line {
 function linesOf(work: WorkFigures, peers: readonly string[]): Line[] {
   const has = (peer: string) => peers.includes(peer) && work.rounds[peer] !== undefined;
   return work.metrics.flatMap((name, i): Line[] => {
-    const { label, better, format } = METRICS[name];
+    const { label, better, isAbsolute, format } = METRICS[name];
     const lines: Line[] = [{ label, cell: (peer) => written(figureOf(work, peer, name), format) }];
-    if (better === undefined) return lines;
+    if (better === undefined || isAbsolute) return lines;
     if (has(BASELINE)) {
       lines.push({ label: `x ${BASELINE}`, cell: (peer) => written(ratioOf(work, peer, name), ratio) });
     }

@@ -48,11 +48,6 @@ async function consumersAtRest({ server, scaled }: Bench): Promise<Round> {
   const { connected } = await server.clients();
   const child = new Child("idle-probe.ts", [server.url, `${KEY}:`, `${count}`], ["--expose-gc"]);
   const told = () => once(child.process, "message", { signal: AbortSignal.timeout(OPEN_WITHIN) });
-  const ask = async (): Promise<unknown> => {
-    const answer = told();
-    child.process.send("next");
-    return (await answer)[0];
-  };
   try {
     await told();
     child.process.send("open");
@@ -61,9 +56,10 @@ async function consumersAtRest({ server, scaled }: Bench): Promise<Round> {
       interval: 50,
       what: `${count} blocked reads`,
     });
-    await ask();
+    const answer = told();
+    child.process.send("tell");
+    const [{ heap }] = (await answer) as [IdleFigures];
     const { commands, cpu } = await watch(server, scaled(SECONDS, 1));
-    const { heap } = (await ask()) as IdleFigures;
     child.process.send("close");
     if (!(await child.end(CLOSE_WITHIN))) throw new Error("the idle probe did not end by itself");
     await waitFor(async () => (await server.clients()).connected === connected, {
