@@ -45,6 +45,7 @@ export function readmeTable(run: Run): string {
     "",
     ...works.map(({ name, title }) => `- \`${name}\`: ${title}`),
     "",
+    ...(environment.command.includes("--quick") ? ["**A quick run: its figures mean little.**", ""] : []),
     `Medians of interleaved rounds by \`${environment.command}\`: ${whereAndWhen(environment)};`,
     `${versions.map(([name, version]) => `${name} ${version}`).join(", ")}.`,
   ].join("\n");
