@@ -4,6 +4,7 @@ import { basename, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import { startServer } from "../../src/testing/index.ts";
+import { program } from "../runtimes/program.ts";
 import { filesIn, type Program, programsIn, programsOf, root } from "./blocks.ts";
 
 /** What one program printed, and what it threw. */
@@ -48,7 +49,7 @@ async function run(programs: readonly Program[]): Promise<{ code: unknown; outco
     const mark = `--- ${scratch} `;
     // A zone that is not UTC: what a guide says of a Date holds in any.
     const env = { ...process.env, REDIS_URL: server.url, TZ: "America/New_York", NO_COLOR: "1" };
-    const args = ["--import", "tsx", runner, mark, ...modules];
+    const args = program([runner, mark, ...modules]);
     return await new Promise((resolve) => {
       execFile(process.execPath, args, { cwd: root, env, timeout: 50_000 }, (error, stdout, stderr) => {
         const outcomes: { printed: string[]; error: string | null }[] = [];

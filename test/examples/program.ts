@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { program } from "../runtimes/program.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -22,7 +23,7 @@ export interface ProgramOptions {
   readonly timeout?: number;
 }
 
-/** Run a program of `docs/examples` by tsx, as the README says; at most two at once, the others wait. */
+/** Run a program of `docs/examples` as the README says; at most two at once, the others wait. */
 export async function run(file: string, options: ProgramOptions = {}): Promise<Outcome> {
   await lane();
   try {
@@ -44,7 +45,7 @@ async function lane(): Promise<void> {
 function start(file: string, { env = {}, interruptAt, timeout = 60_000 }: ProgramOptions): Promise<Outcome> {
   const { REDIS_URL, REDIS_CLUSTER, NODE_OPTIONS, FORCE_COLOR, VITEST, ...inherited } = process.env;
   const begin = performance.now();
-  const child = spawn(process.execPath, ["--import", "tsx", `docs/examples/${file}`], {
+  const child = spawn(process.execPath, program([`docs/examples/${file}`]), {
     cwd: root,
     env: { ...inherited, ...env },
     stdio: ["ignore", "pipe", "pipe"],

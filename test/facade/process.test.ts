@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { type ClusterServer, type Server, startServer } from "../../src/testing/index.ts";
 import { Watch, within } from "../connection/harness.ts";
+import { program } from "../runtimes/program.ts";
 
 /** Runs a scenario of child.ts; it has to end by itself soon after its last word. */
 async function run(
@@ -13,7 +14,7 @@ async function run(
 ): Promise<string[]> {
   const child = spawn(
     process.execPath,
-    ["--import", "tsx", join(import.meta.dirname, "child.ts"), scenario, String(port)],
+    program([join(import.meta.dirname, "child.ts"), scenario, String(port)]),
     {
       stdio: ["pipe", "pipe", "inherit"],
     },

@@ -7,6 +7,7 @@ import { ConnectionLostError, type Database, deadLetterKey, ReplyError } from ".
 import { startServer, waitFor } from "../../src/testing/index.ts";
 import { open, Watch } from "../connection/harness.ts";
 import { failure } from "../containers/harness.ts";
+import { program } from "../runtimes/program.ts";
 import { bury, numbersIn, rejectAll, stored, upTo } from "./graveyard.ts";
 import { Ground } from "./harness.ts";
 
@@ -35,7 +36,7 @@ async function child(
   key: string,
 ): Promise<{ process: ChildProcess; go: () => void; moved: Promise<number> }> {
   const file = join(import.meta.dirname, "redrive-child.ts");
-  const args = ["--import", "tsx", file, at.server.url, deadLetterKey(key)];
+  const args = program([file, at.server.url, deadLetterKey(key)]);
   const process_ = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
   children.push(process_);
   let text = "";

@@ -1,9 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterEach, expect, test } from "vitest";
 import { waitFor } from "../../src/testing/index.ts";
+import { program } from "../runtimes/program.ts";
 import { ownTemporaryDirectory } from "./temporary.ts";
 
 const temporary = ownTemporaryDirectory();
@@ -27,7 +30,9 @@ async function run(afterwards: string): Promise<Script> {
     const server = await startServer();
     console.log(server.port);
     ${afterwards}`;
-  const child = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", script], {
+  const file = join(process.env.TMPDIR!, `guarded-${children.length}.mts`);
+  writeFileSync(file, script);
+  const child = spawn(process.execPath, program([file]), {
     stdio: ["pipe", "pipe", "inherit"],
     detached: true,
   });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { waitFor } from "../../../src/testing/index.ts";
 import { within } from "../../connection/harness.ts";
+import { program } from "../../runtimes/program.ts";
 import { Stage } from "./stage.ts";
 
 const stage = new Stage();
@@ -16,7 +17,7 @@ class Child {
 
   constructor(work: number) {
     const script = join(import.meta.dirname, "run-child.ts");
-    const args = ["--import", "tsx", script, stage.server.url, stage.key, String(work)];
+    const args = program([script, stage.server.url, stage.key, String(work)]);
     this.process = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
     this.ended = once(this.process, "exit");
     this.process.stdout!.setEncoding("utf8").on("data", (chunk: string) => {

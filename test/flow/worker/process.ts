@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { within } from "../../connection/harness.ts";
+import { program } from "../../runtimes/program.ts";
 import type { Orders } from "./child.ts";
 import type { Ledger } from "./ledger.ts";
 
@@ -18,9 +19,8 @@ export class WorkerProcess {
   constructor(ledger: Ledger, orders: Omit<Orders, "ledger">, preloads: readonly string[] = []) {
     this.#ledger = ledger;
     this.#name = orders.name;
-    const imports = ["tsx", ...preloads].flatMap((name) => ["--import", name]);
     const file = join(import.meta.dirname, "child.ts");
-    const args = [...imports, file, JSON.stringify({ ...orders, ledger: ledger.file })];
+    const args = program([file, JSON.stringify({ ...orders, ledger: ledger.file })], preloads);
     this.#child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
     this.exit = once(this.#child, "exit") as Promise<never>;
     this.exit.then(() => ledger.died(orders.name)).catch(() => {});

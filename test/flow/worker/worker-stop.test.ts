@@ -4,6 +4,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { ClosedError, type GroupMessage, type HandlerContext } from "../../../src/index.ts";
 import { waitFor } from "../../../src/testing/index.ts";
 import { failure, within } from "../../connection/harness.ts";
+import { program } from "../../runtimes/program.ts";
 import { fill, Ground, upTo } from "../harness.ts";
 import { Desk } from "./desk.ts";
 import { heldIn, pendingIs, work } from "./job.ts";
@@ -194,7 +195,7 @@ test("Worker – stopped, nothing of it is left: no connection that waits, none 
 /** Starts a worker in a process of its own, which is ended with the test; its lines. */
 function child(stopOn: unknown): { child: ChildProcess; lines: string[]; ended: Promise<number | null> } {
   const script = join(import.meta.dirname, "stop-child.ts");
-  const args = ["--import", "tsx", script, String(at.server.port), at.key, JSON.stringify(stopOn)];
+  const args = program([script, String(at.server.port), at.key, JSON.stringify(stopOn)]);
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   onTestFinished(() => void child.kill("SIGKILL"));
   const lines: string[] = [];

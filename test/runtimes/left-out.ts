@@ -1,0 +1,20 @@
+/** A file of tests, or one test of it, that does not run on every runtime. */
+export interface LeftOut {
+  readonly runtimes: readonly ("deno" | "bun")[];
+  /** From the project's folder; a pattern where it ends in `**`. */
+  readonly file: string;
+  /** Its full name; the whole file where absent. */
+  readonly test?: string;
+  /** Why: a tool of Node's, or what the runtime does otherwise (see `docs/guides/runtimes.md`). */
+  readonly why: string;
+}
+
+const both = ["deno", "bun"] as const;
+
+/** All that is left out of `npm run test:deno` and `npm run test:bun`; Node runs everything. */
+export const leftOut: readonly LeftOut[] = [
+  { runtimes: both, file: "test/architecture.test.ts", why: "reads the sources; needs no runtime" },
+  { runtimes: both, file: "test/docs/**", why: "documents and the TypeScript compiler" },
+  { runtimes: both, file: "test/watching/loading.test.ts", why: "reads the sources; needs no runtime" },
+  { runtimes: both, file: "test/flow/memory.test.ts", why: "measures V8's heap by a flag of Node's" },
+];
