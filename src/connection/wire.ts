@@ -154,11 +154,13 @@ export class Wire {
   #suspect(silence: number): void {
     const exchange = this.#exchange;
     const seen = this.#socket.bytesRead;
-    setImmediate(() => {
+    const look = (): void => {
       if (exchange === null || this.#exchange !== exchange) return;
       if (this.#socket.bytesRead !== seen) exchange.timer.refresh();
       else this.#fail(new ConnectionLostError(`the server gave no answer within ${silence} ms`));
-    });
+    };
+    // Node reads its sockets between timers and immediates; Deno and Bun only in a later turn of the event loop.
+    setImmediate(() => setTimeout(() => setImmediate(look), 1));
   }
 
   #fail(error: WalrusError): void {

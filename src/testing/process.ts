@@ -64,8 +64,8 @@ export class ServerProcess implements Engine {
   async end(): Promise<void> {
     const child = this.#child;
     if (child === null) return;
-    child.kill("SIGCONT");
-    child.kill("SIGTERM");
+    this.#signal("SIGCONT");
+    this.#signal("SIGTERM");
     const over = new AbortController();
     const patience = sleep(stopTimeout, undefined, { signal: over.signal }).catch(() => {});
     await Promise.race([this.#exit(child), patience]);
@@ -76,19 +76,19 @@ export class ServerProcess implements Engine {
   async kill(): Promise<void> {
     const child = this.#child;
     if (child === null) return;
-    child.kill("SIGKILL");
+    this.#signal("SIGKILL");
     await this.#exit(child);
   }
 
   async freeze(): Promise<void> {
-    this.#child?.kill("SIGSTOP");
+    this.#signal("SIGSTOP");
     // The signal has been sent, but the server may still be answering on another core.
     if (process.platform === "linux")
       await waitFor(() => this.#isStopped(), { what: "the server to freeze" });
   }
 
   async thaw(): Promise<void> {
-    this.#child?.kill("SIGCONT");
+    this.#signal("SIGCONT");
   }
 
   async remove(): Promise<void> {
@@ -166,8 +166,18 @@ export class ServerProcess implements Engine {
     return `did not answer PING within ${startTimeout} ms`;
   }
 
+  /** Not by `ChildProcess.kill`: on Deno that carries a process's first signal and drops all others. */
+  #signal(signal: NodeJS.Signals): void {
+    if (this.pid === null) return;
+    try {
+      process.kill(this.pid, signal);
+    } catch {
+      // It has ended by itself.
+    }
+  }
+
   async #exit(child: ChildProcess): Promise<void> {
-    if (child.exitCode !== null || child.signalCode !== null) return;
+    if (this.#child !== child) return;
     child.ref();
     await once(child, "exit");
   }

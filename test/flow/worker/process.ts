@@ -13,6 +13,7 @@ export class WorkerProcess {
   readonly #name: string;
   readonly #lines: string[] = [];
   readonly #ready: Promise<void>;
+  #isRunning = true;
   /** Its exit code and signal. */
   readonly exit: Promise<[code: number | null, signal: string | null]>;
 
@@ -23,7 +24,10 @@ export class WorkerProcess {
     const args = program([file, JSON.stringify({ ...orders, ledger: ledger.file })], preloads);
     this.#child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
     this.exit = once(this.#child, "exit") as Promise<never>;
-    this.exit.then(() => ledger.died(orders.name)).catch(() => {});
+    this.#child.once("exit", () => {
+      this.#isRunning = false;
+      ledger.died(orders.name);
+    });
     let rest = "";
     this.#ready = new Promise<void>((resolve, reject) => {
       this.#child.stdout!.setEncoding("utf8").on("data", (chunk: string) => {
@@ -47,14 +51,14 @@ export class WorkerProcess {
     return this.#lines.filter((line) => line.startsWith("{")).map((line) => JSON.parse(line));
   }
 
-  /** Send it a signal. */
+  /** Send it a signal; not by `ChildProcess.kill`, which on Deno works once only. */
   kill(signal: NodeJS.Signals): void {
-    this.#child.kill(signal);
+    if (this.#isRunning) process.kill(this.#child.pid!, signal);
   }
 
   /** Kill it, and wait until it is gone. */
   async end(): Promise<void> {
-    this.#child.kill("SIGKILL");
+    this.kill("SIGKILL");
     await this.exit;
     this.#ledger.died(this.#name);
   }
