@@ -15,6 +15,8 @@ const config: ViteUserConfig = mergeConfig(
   defineConfig({
     test: {
       exclude: files,
+      // Vitest on Bun finds no named exports in a package that it leaves to Bun and that comes in both module systems.
+      ...(runtime === "bun" ? { server: { deps: { inline: ["zod"] } } } : {}),
       ...(tests.length > 0 ? { testNamePattern: new RegExp(`^(?!(?:${tests.join("|")})$)`) } : {}),
     },
   }),
