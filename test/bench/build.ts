@@ -13,6 +13,11 @@ export const BUILT: string = new URL("dist/index.js", import.meta.url).href;
  * every function by a call each time one is made, which costs a tenth of `addMany`.
  */
 export async function build(): Promise<void> {
+  await transpile("src", OUT);
+}
+
+/** Compiles a folder of the project and those below it to another place, file by file and without checking them. */
+export async function transpile(folder: string, to: string): Promise<void> {
   const { default: ts } = await import("typescript"); // not before: those who only read BUILT start without it
   const { config } = ts.readConfigFile(join(ROOT, "tsconfig.build.json"), ts.sys.readFile);
   const { options } = ts.parseJsonConfigFileContent(config, ts.sys, ROOT);
@@ -25,12 +30,12 @@ export async function build(): Promise<void> {
     declarationMap: false,
     sourceMap: false,
   };
-  const source = join(ROOT, "src");
+  const source = join(ROOT, folder);
   for (const file of await readdir(source, { recursive: true })) {
-    if (!file.endsWith(".ts")) continue;
+    if (!file.endsWith(".ts") || file.startsWith("dist")) continue;
     const text = await readFile(join(source, file), "utf8");
     const { outputText } = ts.transpileModule(text, { compilerOptions, fileName: join(source, file) });
-    const target = join(OUT, file.replace(/\.ts$/, ".js"));
+    const target = join(to, file.replace(/\.ts$/, ".js"));
     await mkdir(dirname(target), { recursive: true });
     await writeFile(target, outputText);
   }

@@ -1,264 +1,321 @@
-import { setTimeout as pause } from "node:timers/promises";
-import { Redis } from "ioredis";
-import { type Server, startProxy, startServer, type TcpProxy, waitFor } from "../../src/testing/index.ts";
-import { Ledger } from "./ledger.ts";
-import { GROUP, Member, open, type Sabotage, STREAMS } from "./member.ts";
-import { Random } from "./random.ts";
+import { setMaxListeners } from "node:events";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { compareIds, deadLetterKey } from "../../src/index.ts";
+import { waitFor } from "../../src/testing/index.ts";
+import { transpile } from "../bench/build.ts";
+import { Book, now, readBooks } from "./book.ts";
+import { type Breach, check, historyOf } from "./checker.ts";
+import { ClusterStage } from "./cluster.ts";
+import { Actor } from "./company.ts";
+import { evidenceOf, type Remains } from "./evidence.ts";
+import type { Orders } from "./member.ts";
+import { type Fault, LEASE, memberNames, planOf, type Sabotage, type Topology } from "./plan.ts";
+import { READERS } from "./reading.ts";
+import { SingleStage } from "./single.ts";
+import type { Stage } from "./stage.ts";
+import { WORKERS } from "./working.ts";
 
-/** How a soak is run. */
-export interface SoakOptions {
-  /** How long faults are injected. */
+/** How chaos is run. */
+export interface ChaosOptions {
+  /** How long faults strike. */
   readonly seconds: number;
-  /** What determines the faults; their interleaving with the traffic is the machine's. */
+  /** What determines the faults and what is pushed; their interleaving is the machine's. */
   readonly seed: number;
-  /** Break the members, to see that the checks notice. @defaultValue `"none"` */
-  readonly sabotage?: Sabotage;
+  /** @defaultValue `"single"` */
+  readonly topology?: Topology;
+  /** Break the members, to see that the checker notices. @defaultValue `null` */
+  readonly sabotage?: Sabotage | null;
+  /** Told each few seconds how far it is. */
+  readonly tell?: (line: string) => void;
 }
 
-/** What a soak found. */
+/** What a run came to. */
 export interface Report {
-  readonly seed: number;
-  readonly seconds: number;
   readonly counts: Readonly<Record<string, number>>;
   /** Faults by kind. */
   readonly faults: Readonly<Record<string, number>>;
-  /** Checks that failed, with the evidence; empty is good. */
+  /** How often two handlers had one entry after its lease had run out, by the cause. */
+  readonly expiries: Readonly<Record<string, number>>;
+  /** Broken promises, each with the history of its entry; empty is good. */
+  readonly breaches: readonly (Breach & { readonly history: readonly string[] })[];
+  /** What else went wrong: processes that ended by themselves or would not end. */
   readonly failures: readonly string[];
 }
 
-const MEMBERS = 3;
-const PRODUCERS = 2;
-/** How long members have for what is left when the faults are over, in milliseconds. */
-const DRAIN = 20_000;
+/** How long the members may take to begin on a busy machine, in milliseconds. */
+const START = 120_000;
+/** How long what is left may take when the faults are over, in milliseconds. */
+const DRAIN = 120_000;
+/** Nothing at all happens for so long: what is left will not come by itself. */
+const STUCK = 30_000;
+/** Runs of this length have entries that kill their handler's process: each takes a lease for each of its deliveries. */
+const KILLERS = 120;
+/** This process holds the links: when it, or the server, stood still for so long, all were hindered. */
+const STILL = 400;
+/** Broken promises whose histories are told, of each kind. */
+const TOLD = 3;
 
-/** Run producers and members under faults, then check. */
-export async function soak(options: SoakOptions): Promise<Report> {
-  await using server = await startServer({
-    appendOnly: true,
-    args: ["--appendfsync", "always", "--hz", "50"],
-  });
-  await using proxy = await startProxy(server);
-  const run = new Soak(server, proxy, options);
+/** Run members under faults, then check. */
+export async function chaos(options: ChaosOptions): Promise<Report> {
+  const directory = mkdtempSync(join(tmpdir(), "walrus-chaos-"));
+  // Inside the project, so that imports resolve; in a folder that git and the tools leave out.
+  const dist = join(import.meta.dirname, "dist");
+  mkdirSync(dist, { recursive: true });
+  const compiled = mkdtempSync(join(dist, "run-"));
+  const book = new Book(directory, "stage");
   try {
-    return await run.run();
+    // Processes begin often, and compiled they begin ten times as fast.
+    await transpile("src", join(compiled, "src"));
+    await transpile("test/chaos", join(compiled, "test/chaos"));
+    const stage = await (options.topology === "cluster" ? ClusterStage : SingleStage).open(book);
+    const run = new ChaosRun(stage, directory, join(compiled, "test/chaos/member.js"), book, options);
+    try {
+      return await run.run();
+    } finally {
+      await run.end();
+      await stage.close();
+    }
   } finally {
-    run.end();
+    for (const folder of [directory, compiled]) rmSync(folder, { recursive: true, force: true });
   }
 }
 
-class Soak {
-  readonly #server: Server;
-  readonly #proxy: TcpProxy;
-  readonly #options: SoakOptions;
-  readonly #random: Random;
-  readonly #ledger = new Ledger();
+class ChaosRun {
+  readonly #stage: Stage;
+  readonly #directory: string;
+  readonly #book: Book;
+  readonly #options: ChaosOptions;
+  readonly #actors: ReadonlyMap<string, Actor>;
   readonly #faults: Record<string, number> = {};
   readonly #failures: string[] = [];
-  readonly #members: Member[] = [];
-  /** Past the proxy, so that no fault but the server's own touches it. */
-  readonly #watch: Redis;
-  #isProducing = true;
-  #next = 0;
-  #names = 0;
+  readonly #over = new AbortController();
+  #latest = "none yet";
 
-  constructor(server: Server, proxy: TcpProxy, options: SoakOptions) {
-    this.#server = server;
-    this.#proxy = proxy;
+  constructor(stage: Stage, directory: string, program: string, book: Book, options: ChaosOptions) {
+    setMaxListeners(0, this.#over.signal);
+    this.#stage = stage;
+    this.#directory = directory;
+    this.#book = book;
     this.#options = options;
-    this.#random = new Random(options.seed);
-    this.#watch = new Redis({ path: server.socketPath!, connectionName: "watch", retryStrategy: () => 20 });
-    this.#watch.on("error", () => {});
+    const isForgotten = async (life: string): Promise<boolean> => !(await stage.knows(life));
+    const { streams, isCluster } = stage;
+    const { seed, sabotage = null, seconds } = options;
+    this.#actors = new Map(
+      memberNames().map((name) => {
+        const role = name.replace(/-\d+$/, "") as Orders["role"];
+        const addresses = stage.addressesFor(name).map(({ host, port }) => ({ host, port }));
+        const orders = { role, name, directory, addresses, isCluster, streams, seed, sabotage };
+        return [name, new Actor(program, { ...orders, hasKillers: seconds >= KILLERS }, book, isForgotten)];
+      }),
+    );
   }
 
   async run(): Promise<Report> {
-    const { seconds, seed } = this.#options;
-    for (const stream of STREAMS) await this.#watch.xgroup("CREATE", stream, GROUP, "0", "MKSTREAM");
-    for (let i = 0; i < MEMBERS; i++) this.#members.push(this.#member(`member-${this.#names++}`));
-    const producers = Array.from({ length: PRODUCERS }, () => this.#produce());
-    const end = performance.now() + seconds * 1000;
-    while (performance.now() < end) {
-      await pause(this.#random.integer(50, 700));
-      await this.#inject();
-    }
-    this.#isProducing = false;
-    await this.#bounded("producers to end", Promise.all(producers), 15_000);
+    const { seconds, seed, topology = "single", sabotage = null } = this.#options;
+    for (const stream of this.#stage.streams)
+      for (const group of [WORKERS, READERS])
+        await (await this.#stage.watch(stream)).xgroup("CREATE", stream, group, "0", "MKSTREAM");
+    for (const actor of this.#actors.values()) actor.start();
+    await waitFor(() => [...this.#actors.values()].every(({ isReady }) => isReady), {
+      ...{ timeout: START, interval: 50, what: "all members to begin" },
+    });
+    const begun = now();
+    const progress = setInterval(() => this.#progress(begun), 5000);
+    const probing = this.#probe();
+    const plan = planOf(seed, seconds, topology, sabotage);
+    const lanes = new Set(plan.map(({ lane }) => lane));
+    const striking = [...lanes].map((lane) =>
+      this.#strike(
+        plan.filter((fault) => fault.lane === lane),
+        begun,
+      ),
+    );
+    await Promise.all([...striking, sleep(seconds * 1000)]);
+    this.#latest = "over";
+    await this.#dismiss("producer");
     await this.#drain();
-    await this.#claimOfDead();
-    await this.#check();
-    await this.#closeAll();
-    const counts = this.#ledger.counts;
-    return { seed, seconds, counts, faults: this.#faults, failures: this.#failures };
+    const left = await this.#left();
+    await this.#dismiss("worker");
+    await this.#dismiss("reader");
+    this.#over.abort();
+    await probing;
+    clearInterval(progress);
+    return this.#judge({ ...(await this.#contents()), left });
   }
 
-  get #isSabotaged(): boolean {
-    return (this.#options.sabotage ?? "none") !== "none";
+  /** End all processes that still run, whatever has happened. */
+  async end(): Promise<void> {
+    this.#over.abort();
+    await Promise.allSettled([...this.#actors.values()].map((actor) => actor.kill()));
   }
 
-  end(): void {
-    this.#isProducing = false;
-    this.#watch.disconnect();
-  }
-
-  #member(name: string): Member {
-    return new Member(name, this.#proxy, this.#ledger, this.#options.sabotage ?? "none");
-  }
-
-  async #produce(): Promise<void> {
-    const db = open(this.#proxy, "producer");
-    try {
-      while (this.#isProducing) {
-        const number = this.#next++;
-        const stream = STREAMS[number % STREAMS.length]!;
-        const name = `${stream} ${number}`;
-        this.#ledger.uncertain.add(name);
-        try {
-          await db.Stream(stream).add({ n: number });
-          this.#ledger.sure.add(name);
-          this.#ledger.uncertain.delete(name);
-          await pause(1);
-        } catch {
-          await pause(20);
-        }
-      }
-    } finally {
-      await db.close();
-    }
-  }
-
-  /** One fault, from its beginning to its end. */
-  async #inject(): Promise<void> {
-    const faults: Record<string, () => Promise<void>> = {
-      kill: async () => {
-        await this.#server.kill();
-        await pause(this.#random.integer(0, 500));
-        await this.#server.restart();
-      },
-      freeze: async () => {
-        await this.#server.freeze();
-        await pause(this.#random.integer(100, this.#options.seconds < 30 ? 1000 : 3000));
-        await this.#server.thaw();
-      },
-      cut: async () => this.#proxy.cut(),
-      swallow: async () => {
-        this.#proxy.swallow();
-        await waitFor(() => this.#proxy.heldBytes > 0, { timeout: 1000 }).catch(() => {});
-        await pause(this.#random.integer(0, 300));
-        this.#proxy.cut();
-        this.#proxy.pass();
-      },
-      "cut in a reply": async () => {
-        const cut = this.#proxy.cutAfter(this.#random.integer(1, 600));
-        await Promise.race([cut, pause(500)]);
-      },
-      "member restarted": () => this.#replace((member) => member.close(), true),
-      "member crashed": () => this.#replace((member) => member.crash(), true),
-      "member lost": () => this.#replace((member) => member.crash(), false),
-    };
-    const kind = this.#isSabotaged ? "member crashed" : this.#random.of(Object.keys(faults));
-    this.#faults[kind] = (this.#faults[kind] ?? 0) + 1;
-    await faults[kind]!();
-  }
-
-  /** End a member and begin another: its next life, or a new one that knows nothing of it. */
-  async #replace(end: (member: Member) => Promise<void>, isSame: boolean): Promise<void> {
-    const at = this.#random.integer(0, this.#members.length - 1);
-    const old = this.#members[at]!;
-    if (old.failure !== null) this.#failures.push(`${old.name} ended by itself: ${old.failure}`);
-    await end(old).catch((error) => this.#failures.push(String(error)));
-    // The server could still give entries to a read that nobody reads: a next life would look too early.
-    const isGone = async () =>
-      !String(await this.#watch.client("LIST")).includes(` name=${old.connectionName} `);
-    await waitFor(isGone, { what: `the server to forget ${old.connectionName}` }).catch((error) =>
-      this.#failures.push(String(error)),
-    );
-    this.#members[at] = this.#member(isSame ? old.name : `member-${this.#names++}`);
-  }
-
-  /** The members that live give all that is new or pending for them. */
-  async #drain(): Promise<void> {
-    const isDrained = async (): Promise<boolean> => {
-      for (const member of this.#members) await member.acknowledge();
-      for (const stream of STREAMS) {
-        const [group] = (await this.#watch.xinfo("GROUPS", stream)) as unknown[][];
-        if (group![group!.indexOf("lag") + 1] !== 0) return false;
-        for (const { name } of this.#members)
-          if ((await this.#pendingOf(stream, name)).length > 0) return false;
-      }
-      return true;
-    };
-    const begin = performance.now();
-    while (!(await isDrained().catch(() => false))) {
-      // Nothing has come for long: what is left will not come by itself.
-      const isStuck =
-        performance.now() - Math.max(this.#ledger.lastSeen, begin) > (this.#isSabotaged ? 2000 : 8000);
-      if (isStuck || performance.now() - begin > DRAIN) break;
-      await pause(50);
-    }
-    for (const stream of STREAMS) {
-      for (const { name, unacknowledged } of this.#members) {
-        const ids = await this.#pendingOf(stream, name);
-        if (ids.length === 0) continue;
-        this.#failures.push(
-          `${name} lives and never gave or acknowledged ${ids.length} entries of ${stream}, such as ${ids[0]} (it knows of ${unacknowledged})`,
-        );
-      }
-    }
-  }
-
-  async #pendingOf(stream: string, name: string): Promise<string[]> {
-    const entries = (await this.#watch.xpending(stream, GROUP, "-", "+", 1000, name)) as [string][];
-    return entries.map(([id]) => id);
-  }
-
-  /** What members held that are gone for good. */
-  async #claimOfDead(): Promise<void> {
-    const db = open(this.#proxy, "claimer");
-    const group = db.consumerGroup(GROUP, STREAMS, { consumer: "claimer" });
-    for (const key of STREAMS) {
-      const stream = group.streams[key]!;
-      let start = "0-0";
-      do {
-        const { next, messages } = await stream.autoclaim({ minIdle: 0, start });
-        for (const message of messages) this.#ledger.record(`${key} ${message.data.n}`);
-        if (messages.length > 0) await stream.ack(...messages);
-        start = next;
-      } while (start !== "0-0");
-    }
-    await db.close();
-  }
-
-  async #check(): Promise<void> {
-    const { missing, foreign } = this.#ledger;
-    if (missing.length > 0)
-      this.#failures.push(
-        `${missing.length} acknowledged adds were never seen: ${missing.slice(0, 5).join(", ")}`,
+  /** Carry out the faults of one lane, one after another. */
+  async #strike(faults: readonly Fault[], begun: number): Promise<void> {
+    for (const fault of faults) {
+      await sleep(Math.max(0, begun + fault.at - now()), undefined, { signal: this.#over.signal }).catch(
+        () => {},
       );
-    if (foreign.length > 0)
-      this.#failures.push(`${foreign.length} seen that nobody added: ${foreign.slice(0, 5).join(", ")}`);
-    for (const stream of STREAMS) {
-      const [pending] = (await this.#watch.xpending(stream, GROUP)) as [number];
-      if (pending !== 0) this.#failures.push(`${pending} entries of ${stream} are still pending`);
-      const numbers = (await this.#watch.xrange(stream, "-", "+")).map(([, fields]) => fields[1]!);
-      const twice = numbers.filter((number, i) => numbers.indexOf(number) !== i);
-      if (twice.length > 0)
-        this.#failures.push(`${stream} holds ${twice.length} adds twice: ${twice.slice(0, 5)}`);
+      if (this.#over.signal.aborted) return;
+      this.#faults[fault.kind] = (this.#faults[fault.kind] ?? 0) + 1;
+      this.#latest = `${fault.lane} ${fault.kind}`;
+      await (this.#actors.get(fault.lane)?.strike(fault) ?? this.#stage.strike(fault)).catch((error) =>
+        this.#failures.push(`${fault.lane}: ${fault.kind}: ${error}`),
+      );
     }
   }
 
-  async #closeAll(): Promise<void> {
-    for (const member of this.#members) {
-      if (member.failure !== null) this.#failures.push(`${member.name} ended by itself: ${member.failure}`);
-      await member.close().catch((error) => this.#failures.push(String(error)));
+  /** Write down when this process, or a server, stood still. */
+  async #probe(): Promise<void> {
+    let last = now();
+    while (!this.#over.signal.aborted) {
+      for (const stream of this.#stage.streams) {
+        const watch = await this.#stage.watch(stream).catch(() => null);
+        await watch?.ping().catch(() => {});
+      }
+      if (now() - last > STILL)
+        this.#book.write({
+          what: "trouble",
+          whom: "server",
+          why: "servers or links stood still",
+          from: last,
+        });
+      last = now();
+      await sleep(100);
     }
-    await waitFor(() => this.#proxy.connections === 0, { what: "all connections to be closed" }).catch(
-      (error) => this.#failures.push(String(error)),
+  }
+
+  async #dismiss(role: string): Promise<void> {
+    const actors = [...this.#actors.values()].filter(({ name }) => name.startsWith(role));
+    await Promise.all(actors.map((actor) => actor.dismiss()));
+  }
+
+  #done(role: string): number {
+    return [...this.#actors.values()]
+      .filter(({ name }) => name.startsWith(role))
+      .reduce((sum, { done }) => sum + done, 0);
+  }
+
+  #progress(begun: number): void {
+    const struck = Object.values(this.#faults).reduce((sum, count) => sum + count, 0);
+    this.#options.tell?.(
+      `${Math.round((now() - begun) / 1000)} s: ${this.#done("producer")} pushed, ${this.#done("worker")} handled, ` +
+        `${this.#done("reader")} seen, ${struck} faults (latest: ${this.#latest})`,
     );
   }
 
-  async #bounded(what: string, promise: Promise<unknown>, ms: number): Promise<void> {
-    const over = new AbortController();
-    const late = pause(ms, "late", { signal: over.signal }).catch(() => "late");
-    if ((await Promise.race([promise, late])) === "late") this.#failures.push(`waited ${ms} ms for ${what}`);
-    over.abort();
+  /** Wait until the groups have been given all and have settled all. */
+  async #drain(): Promise<void> {
+    const begun = now();
+    let [moved, mark] = [now(), ""];
+    for (;;) {
+      const states = await this.#states().catch(() => null);
+      if (states?.every(({ isRead, pending }) => isRead && pending === 0)) return;
+      const latest = JSON.stringify([states, this.#done("worker"), this.#done("reader")]);
+      if (latest !== mark) [moved, mark] = [now(), latest];
+      const stuck = (this.#options.sabotage ?? null) === null ? STUCK : 8000;
+      if (now() - moved > stuck || now() - begun > DRAIN) return;
+      await sleep(100);
+    }
   }
+
+  async #states(): Promise<{ isRead: boolean; pending: number }[]> {
+    const states: { isRead: boolean; pending: number }[] = [];
+    for (const stream of this.#stage.streams) {
+      const watch = await this.#stage.watch(stream);
+      const [newest] = await watch.xrevrange(stream, "+", "-", "COUNT", 1);
+      for (const row of (await watch.xinfo("GROUPS", stream)) as unknown[][]) {
+        const fact = (name: string): unknown => row[row.indexOf(name) + 1];
+        const isRead = newest === undefined || fact("last-delivered-id") === newest[0];
+        states.push({ isRead, pending: Number(fact("pending")) });
+      }
+    }
+    return states;
+  }
+
+  /** What is pending, or was never given to a group. */
+  async #left(): Promise<Remains["left"]> {
+    const left: { stream: string; id: string; group: string; holder: string }[] = [];
+    for (const stream of this.#stage.streams) {
+      const watch = await this.#stage.watch(stream);
+      const newest = (await watch.xrange(stream, "-", "+")).map(([id]) => id);
+      for (const row of (await watch.xinfo("GROUPS", stream)) as unknown[][]) {
+        const group = String(row[row.indexOf("name") + 1]);
+        const last = String(row[row.indexOf("last-delivered-id") + 1]);
+        for (const id of newest)
+          if (compareIds(id, last) > 0) left.push({ stream, id, group, holder: "never read" });
+        const pending = (await watch.xpending(stream, group, "-", "+", 10_000)) as [
+          string,
+          string,
+          number,
+          number,
+        ][];
+        for (const [id, holder, idle, count] of pending)
+          left.push({
+            stream,
+            id,
+            group,
+            holder: `pending under ${holder}, idle ${idle} ms, delivery ${count}`,
+          });
+      }
+    }
+    return left;
+  }
+
+  async #contents(): Promise<Omit<Remains, "left">> {
+    const entries: { stream: string; id: string; n: string }[] = [];
+    const dead: { stream: string; id: string; n: string; at: number }[] = [];
+    // The server's clock is this machine's: the difference to ours is the same for all.
+    const offset = Date.now() - now();
+    for (const stream of this.#stage.streams) {
+      const watch = await this.#stage.watch(stream);
+      for (const [id, parts] of await watch.xrange(stream, "-", "+"))
+        entries.push({ stream, id, n: fieldOf(parts, "n") });
+      for (const [, parts] of await watch.xrange(deadLetterKey(stream), "-", "+")) {
+        const note = JSON.parse(fieldOf(parts, "@dead")) as { id: string; time: number };
+        dead.push({ stream, id: note.id, n: fieldOf(parts, "n"), at: note.time - offset });
+      }
+    }
+    return { entries, dead };
+  }
+
+  #judge(remains: Remains): Report {
+    const evidence = evidenceOf(readBooks(this.#directory), remains, LEASE);
+    const { breaches, expiries } = check(evidence);
+    const told: Record<string, number> = {};
+    const withHistory = breaches.map((breach) => {
+      told[breach.promise] = (told[breach.promise] ?? 0) + 1;
+      const isTold = breach.n !== null && told[breach.promise]! <= TOLD;
+      return { ...breach, history: isTold ? historyOf(evidence, breach.n!) : [] };
+    });
+    const ended = (how: string): number => evidence.runs.filter((run) => run.how === how).length;
+    const ids = new Set(evidence.runs.map(({ stream, id }) => `${stream} ${id}`));
+    const actors = [...this.#actors.values()];
+    const counts = {
+      acknowledged: [...evidence.pushes.values()].filter(({ id }) => id !== null).length,
+      "pushes repeated after a crash":
+        evidence.lines.filter(({ what }) => what === "push").length - evidence.pushes.size,
+      "entries in the streams": remains.entries.length,
+      "handlers called": evidence.runs.length,
+      done: ended("done"),
+      failed: ended("failed"),
+      "cut short by a death": ended("cut short"),
+      aborted: ended("aborted"),
+      "called again": evidence.runs.length - ids.size,
+      "seen by readers": evidence.lines.filter(({ what }) => what === "seen").length,
+      "leases renewed": [...evidence.renewals.values()].reduce((sum, { length }) => sum + length, 0),
+      "dead letters": remains.dead.length,
+      processes: evidence.lines.filter(({ what }) => what === "born").length,
+      "killed by their handlers": actors.reduce((sum, { suicides }) => sum + suicides, 0),
+    };
+    const failures = [...this.#failures, ...actors.flatMap((actor) => actor.failures)];
+    return { counts, faults: this.#faults, expiries, breaches: withHistory, failures };
+  }
+}
+
+function fieldOf(parts: readonly string[], name: string): string {
+  const at = parts.findIndex((part, i) => i % 2 === 0 && part === name);
+  return at < 0 ? "" : parts[at + 1]!;
 }
