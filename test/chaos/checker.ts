@@ -52,24 +52,24 @@ export function check(evidence: Evidence): Verdict {
 }
 
 /** What is known of an entry, line by line in the order of time. */
-export function historyOf({ lines, pushes, troubles }: Evidence, n: string): string[] {
-  const ids = new Set<string>();
-  const id = pushes.get(n)?.id;
-  if (id) ids.add(id);
-  for (const line of lines) if ("n" in line && line.n === n && "id" in line) ids.add(line.id);
-  const lives = new Set(lines.filter((line) => "n" in line && line.n === n).map(({ by }) => by));
-  const start = pushes.get(n)?.at ?? 0;
+export function historyOf({ lines, troubles }: Evidence, n: string): string[] {
+  const own = lines.filter((line) => "n" in line && line.n === n);
+  // A push that was repeated in vain has several.
+  const places = new Set(own.flatMap((line) => ("id" in line ? [`${line.stream} ${line.id}`] : [])));
+  const lives = new Set(own.map(({ by }) => by));
   const told: { at: number; text: string }[] = [];
-  const tell = (at: number, text: string): unknown => told.push({ at, text });
   for (const line of lines) {
-    const text = wordsOf(line, n, ids, lives);
-    if (text !== null) tell(line.at, text);
+    const text = wordsOf(line, n, places, lives);
+    if (text !== null) told.push({ at: line.at, text });
   }
   const [first, last] = [told[0]?.at ?? 0, told.at(-1)?.at ?? 0];
   for (const { whom, why, from, to } of troubles)
     if (to >= first && from <= last && (whom === "server" || [...lives].some((life) => isOf(life, whom))))
-      tell(from, `${whom === "server" ? "all" : whom}: ${why}, for ${Math.round(to - from)} ms`);
-  const zero = lines[0]?.at ?? start;
+      told.push({
+        at: from,
+        text: `${whom === "server" ? "all" : whom}: ${why}, for ${Math.round(to - from)} ms`,
+      });
+  const zero = lines[0]?.at ?? 0;
   return told
     .sort((a, b) => a.at - b.at)
     .map(({ at, text }) => `${((at - zero) / 1000).toFixed(3)} s: ${text}`);
@@ -79,18 +79,26 @@ function isOf(life: string, whom: string): boolean {
   return life === whom || life.startsWith(`${whom}.`);
 }
 
-function wordsOf(line: Line, n: string, ids: ReadonlySet<string>, lives: ReadonlySet<string>): string | null {
+/** A fact in words, where it is about an entry or a life that had it. */
+function wordsOf(
+  line: Line,
+  n: string,
+  places: ReadonlySet<string>,
+  lives: ReadonlySet<string>,
+): string | null {
   const { by } = line;
-  const isIts = ("n" in line && line.n === n) || ("id" in line && ids.has(line.id));
-  if (line.what === "push" && isIts) return `${by} pushes ${n} (${line.kind}) to ${line.stream}`;
-  if (line.what === "stored" && isIts) return `${by} is told that it is stored as ${line.id}`;
-  if (line.what === "begin" && isIts) return `${by} begins ${line.id}, delivery ${line.deliveries}`;
-  if (line.what === "end" && isIts) return `${by} ends ${line.id}: ${line.how}`;
-  if (line.what === "seen" && isIts) return `${by} sees ${line.id}`;
-  if (line.what === "renewed" && line.ids.some((id) => ids.has(id))) return `${by} has renewed its lease`;
-  if (line.what === "reclaimed" && line.ids.some((id) => ids.has(id))) return `${by} has taken it up`;
-  if (line.what === "died" && lives.has(line.life)) return `${line.life} is gone: ${line.how}`;
-  return null;
+  if (line.what === "died") return lives.has(line.life) ? `${line.life} is gone: ${line.how}` : null;
+  if (line.what === "renewed" || line.what === "reclaimed") {
+    if (!line.ids.some((id) => places.has(`${line.stream} ${id}`))) return null;
+    return `${by} ${line.what === "renewed" ? "has renewed its lease" : "has taken it up"}`;
+  }
+  if (line.what === "end")
+    return places.has(`${line.stream} ${line.id}`) ? `${by} ends ${line.id}: ${line.how}` : null;
+  if (!("n" in line) || line.n !== n) return null;
+  if (line.what === "push") return `${by} pushes ${n} (${line.kind}) to ${line.stream}`;
+  if (line.what === "stored") return `${by} is told that it is stored as ${line.id}`;
+  if (line.what === "begin") return `${by} begins ${line.id}, delivery ${line.deliveries}`;
+  return `${by} sees ${line.id}`;
 }
 
 function checkPushes({ pushes, entries }: Evidence): Breach[] {

@@ -16,7 +16,7 @@ export const LEASE = 5000;
 export const DELIVERIES = 10;
 /** Whose processes there are, and how many. */
 export const MEMBERS: Readonly<Record<"producer" | "worker" | "reader", number>> = {
-  producer: 3,
+  producer: 2,
   worker: 4,
   reader: 2,
 };

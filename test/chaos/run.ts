@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { compareIds, deadLetterKey } from "../../src/index.ts";
+// What must not outlive this process, however it ends.
+import { guardDirectory, releaseDirectory } from "../../src/testing/guard.ts";
 import { waitFor } from "../../src/testing/index.ts";
 import { transpile } from "../bench/build.ts";
 import { Book, now, readBooks } from "./book.ts";
@@ -65,6 +67,7 @@ export async function chaos(options: ChaosOptions): Promise<Report> {
   const dist = join(import.meta.dirname, "dist");
   mkdirSync(dist, { recursive: true });
   const compiled = mkdtempSync(join(dist, "run-"));
+  for (const folder of [directory, compiled]) guardDirectory(folder);
   const book = new Book(directory, "stage");
   try {
     // Processes begin often, and compiled they begin ten times as fast.
@@ -79,7 +82,10 @@ export async function chaos(options: ChaosOptions): Promise<Report> {
       await stage.close();
     }
   } finally {
-    for (const folder of [directory, compiled]) rmSync(folder, { recursive: true, force: true });
+    for (const folder of [directory, compiled]) {
+      rmSync(folder, { recursive: true, force: true });
+      releaseDirectory(folder);
+    }
   }
 }
 
@@ -311,6 +317,8 @@ class ChaosRun {
       "killed by their handlers": actors.reduce((sum, { suicides }) => sum + suicides, 0),
     };
     const failures = [...this.#failures, ...actors.flatMap((actor) => actor.failures)];
+    for (const what of ["acknowledged", "done", "seen by readers"] as const)
+      if (counts[what] === 0) failures.push(`nothing was ${what}: the run proves nothing`);
     return { counts, faults: this.#faults, expiries, breaches: withHistory, failures };
   }
 }
