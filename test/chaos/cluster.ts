@@ -92,7 +92,9 @@ export class ClusterStage implements Stage {
       },
       "slot moved": () => this.#move(stream, owner),
       "connections of a node cut": async () => {
-        await this.#nodes.at(owner).call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+        // It may be killed at the moment.
+        const killing = this.#nodes.at(owner).call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes");
+        await killing.catch(() => {});
       },
     };
     await acts[kind]!();

@@ -8,15 +8,15 @@ import { type Book, now } from "./book.ts";
 import type { Orders } from "./member.ts";
 import type { Fault } from "./plan.ts";
 
-/** How long a process has to end in order, in milliseconds. */
-const PATIENCE = 40_000;
+/** How long a process has to begin, and to end in order, in milliseconds. */
+const PATIENCE = 60_000;
 
 /** A member: one process at a time, and another one when it ends, until it is dismissed. */
 export class Actor {
   readonly name: string;
   /** What it did that it never should. */
   readonly failures: string[] = [];
-  /** Whether one of its processes has begun to work. */
+  /** Whether its process has begun to work. */
   isReady = false;
   /** How often its handler has killed its process. */
   suicides = 0;
@@ -61,8 +61,15 @@ export class Actor {
     this.#acting = this.#act();
   }
 
-  /** Carry out a fault; resolves when it is over. The next life begins by itself. */
+  /** Carry out a fault; resolves when it is over and the next life, where one has ended, has begun. */
   async strike({ kind, ms }: Fault): Promise<void> {
+    await this.#strike(kind, ms);
+    // On a busy machine it takes long to begin; struck again before, it would never do anything.
+    const isBack = (): boolean => this.isReady || this.#isDismissed;
+    await waitFor(isBack, { timeout: PATIENCE, interval: 50 }).catch(() => {});
+  }
+
+  async #strike(kind: string, ms: number): Promise<void> {
     const child = this.#child;
     if (child === null) return;
     this.#rest = ms;
@@ -144,6 +151,7 @@ export class Actor {
       errors = (errors + text).slice(-2000);
     });
     const [code, signal] = await exit;
+    this.isReady = false;
     if (pid !== undefined) releaseProcess(pid);
     this.#child = null;
     this.#doneBefore += this.#done;

@@ -73,7 +73,7 @@ class Lane {
     for (;;) {
       try {
         const id = await this.#producers.get(stream)!.push(data, options);
-        if (!orders.isCluster || (await this.#isReplicated(stream))) return id;
+        if (!orders.isCluster || (await this.#isReplicated(stream, n, id))) return id;
       } catch (error) {
         if (!(error instanceof WalrusError && error.retriable)) throw error;
       }
@@ -82,10 +82,10 @@ class Lane {
   }
 
   /**
-   * Whether a replica has all that the stream's master had a moment ago: a failover then keeps it. Where it has not, the
+   * Whether the stream's master has the push, and a replica has all that it has: a failover then keeps it. Where not, the
    * push is repeated: its key was lost with it, or neither was.
    */
-  async #isReplicated(stream: string): Promise<boolean> {
+  async #isReplicated(stream: string, n: string, id: string): Promise<boolean> {
     const db = this.#member.db as ClusterDatabase;
     const [address] = db.slots[calculateSlot(stream)] ?? [];
     if (address === undefined) return false;
@@ -97,8 +97,11 @@ class Lane {
       this.#nodes.set(address, redis);
     }
     try {
-      const replies = await redis.pipeline().set(`{${stream}}:mark`, "1").call("WAIT", 1, 500).exec();
-      return replies!.every(([error]) => error === null) && Number(replies![1]![1]) >= 1;
+      // One that was the master a moment ago has the push, too, but no replica.
+      const asking = redis.pipeline().get(`{${stream}}:once:${n}`).set(`{${stream}}:mark`, "1");
+      const replies = (await asking.call("WAIT", 1, 500).exec())!;
+      const [known, , copies] = replies.map(([error, reply]) => (error === null ? reply : null));
+      return known === id && Number(copies) >= 1;
     } catch {
       return false;
     }
