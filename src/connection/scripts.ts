@@ -149,19 +149,23 @@ return {lost, gone}
  * Have entries wait for their next delivery, those that are still held.
  *
  * `KEYS[1]` stream, `ARGV[1]` group, `ARGV[2]` consumer, `ARGV[3]` the consumer under which they wait, `ARGV[4]` "0"
- * where this delivery is not to count, then ids and their delivery counts in turn. Gives the ids that wait now.
+ * where this delivery is not to count, then ids and their delivery counts in turn. Gives the ids that wait now, those
+ * included that do by an earlier call whose reply was lost: under that name with that count, an entry waits for this.
  */
 export const wait: Script = script(`
 local moved = {}
 for i = 5, #ARGV, 2 do
   local entry = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)[1]
-  if entry and entry[2] == ARGV[2] and entry[4] == tonumber(ARGV[i + 1]) then
+  local count = tonumber(ARGV[i + 1])
+  if entry and entry[2] == ARGV[2] and entry[4] == count then
     local claim = {'XCLAIM', KEYS[1], ARGV[1], ARGV[3], '0', ARGV[i], 'JUSTID'}
     if ARGV[4] == '0' then
       claim[#claim + 1] = 'RETRYCOUNT'
       claim[#claim + 1] = entry[4] - 1
     end
     redis.call(unpack(claim))
+    moved[#moved + 1] = ARGV[i]
+  elseif entry and entry[2] == ARGV[3] and entry[4] == count - (ARGV[4] == '0' and 1 or 0) then
     moved[#moved + 1] = ARGV[i]
   end
 end

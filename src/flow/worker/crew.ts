@@ -11,6 +11,8 @@ export interface CrewHost<T> {
   readonly settings: WorkerSettings<T>;
   readonly counters: Counters;
   readonly handler: Handler<T> | BatchHandler<T>;
+  /** All that is held now, begun or not. */
+  held(): Iterable<Task<T>>;
   /** The next message that has not begun; `null` where there is none. */
   next(now: number): Task<T> | null;
   /** Whether a message is still this worker's; where that is doubtful, the host begins it when it is known. */
@@ -132,10 +134,14 @@ export class Crew<T> {
     }
   }
 
-  /** Let go of chains whose message was due to be retried and did not come: another worker has it. */
+  /** Let go of chains whose message was due to be retried and did not come: another worker has it, and not this one. */
   giveUp(now: number): void {
-    for (const chain of this.#chains.values())
-      if (chain.retrying !== null && now >= chain.until) this.#next(chain);
+    for (const chain of this.#chains.values()) {
+      const { retrying } = chain;
+      if (retrying === null || now < chain.until) continue;
+      const isHere = [...this.#host.held()].some(({ message }) => isSame(retrying, message));
+      if (!isHere) this.#next(chain);
+    }
   }
 
   #startOne(now: number): boolean {

@@ -26,8 +26,8 @@ export interface ReclaimHost<T> {
   drop(task: Task<T>, isGone: boolean): void;
   /** A lease was renewed that had been over. */
   kept(task: Task<T>): void;
-  /** A look is over. */
-  looked(): Promise<void>;
+  /** A look is over; `isWhole` where the server has answered for every stream. */
+  looked(isWhole: boolean): Promise<void>;
   /** It could not be done, and is tried again. */
   lost(error: Error): void;
   /** It cannot be done any more. */
@@ -103,12 +103,15 @@ export class Reclaiming<T> {
     const { keys } = this.#host;
     this.#turn = (this.#turn + 1) % keys.length;
     const counts = await Promise.all(keys.map((key, i) => this.#lookAt(key, i === this.#turn)));
-    await this.#host.looked().catch((error) => this.#failed(error));
-    return counts.reduce((sum, count) => sum + count, 0);
+    await this.#host.looked(!counts.includes(null)).catch((error) => this.#failed(error));
+    return counts.reduce<number>((sum, count) => sum + (count ?? 0), 0);
   }
 
-  /** @param isItsTurn - Whether an entry may be taken up for its last delivery: one at a time, of all streams. */
-  async #lookAt(key: string, isItsTurn: boolean): Promise<number> {
+  /**
+   * @param isItsTurn - Whether an entry may be taken up for its last delivery: one at a time, of all streams.
+   * @returns how many entries it took up, `null` where it failed.
+   */
+  async #lookAt(key: string, isItsTurn: boolean): Promise<number | null> {
     try {
       await this.#renew(key);
       // After the renewal, so that nothing that is held here is ever due.
@@ -125,7 +128,7 @@ export class Reclaiming<T> {
       return taken.length;
     } catch (error) {
       this.#failed(error);
-      return 0;
+      return null;
     }
   }
 

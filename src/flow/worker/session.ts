@@ -79,6 +79,7 @@ export class Session<T> {
       emit: (make: () => WorkerEvent) => events.emit(make),
       lost: (error: Error) => this.#lost(error),
       fail: (error: unknown) => this.#fail(error),
+      held: () => this.#held.values(),
     };
     this.#settling = new Settling<T>({
       ...shared,
@@ -107,7 +108,6 @@ export class Session<T> {
     });
     this.#reclaiming = new Reclaiming<T>({
       ...shared,
-      held: () => this.#held.values(),
       room: () => this.#room(),
       take: (key, taken, deleted, since) => this.#takeUp(key, taken, deleted, since),
       drop: (task, isGone) => this.#drop(task, isGone),
@@ -117,8 +117,8 @@ export class Session<T> {
         else this.#crew.again(task);
         this.#crew.start();
       },
-      looked: async () => {
-        this.#crew.giveUp(performance.now());
+      looked: async (isWhole) => {
+        if (isWhole) this.#crew.giveUp(performance.now());
         this.isNameLost ||= !(await this.#name.keep());
         if (this.isNameLost) this.stop();
       },

@@ -153,6 +153,22 @@ test("Crew.giveUp – a retry that does not come is not waited for for ever", as
   expect(desk.numbers).toEqual([1]);
 });
 
+test("Crew.giveUp – a retry that has come and waits for a free handler goes before those behind it", async () => {
+  const { desk, host, crew } = ordered(1);
+  const first = task(1, "a");
+  await host.give(first, task(2, "a"));
+  await desk.end(1, new Error("no"));
+  crew.settled(first, 1000);
+  await host.give(task(3, "b"));
+  expect(desk.numbers).toEqual([3]);
+  await host.give(task(1, "a"));
+  crew.giveUp(performance.now() + 10_000);
+  await desk.end(3);
+  expect(desk.numbers).toEqual([1]);
+  await desk.end(1);
+  expect(desk.numbers).toEqual([2]);
+});
+
 test("Crew.orderBy – what is lost while it waits is not begun, the next one is", async () => {
   const { desk, host } = ordered();
   const lost = task(2, "a");

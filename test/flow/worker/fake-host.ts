@@ -58,6 +58,10 @@ export class FakeHost implements CrewHost<Item> {
     return this.ended.map(({ n }) => n);
   }
 
+  held(): Task<Item>[] {
+    return this.queue;
+  }
+
   next(): Task<Item> | null {
     return this.queue.shift() ?? null;
   }
