@@ -13,7 +13,7 @@ export interface CrewHost<T> {
   readonly handler: Handler<T> | BatchHandler<T>;
   /** All that is held now, begun or not. */
   held(): Iterable<Task<T>>;
-  /** The next message that has not begun; `null` where there is none. */
+  /** The next message that has not begun, in order also a doubtful one; `null` where there is none. */
   next(now: number): Task<T> | null;
   /** Whether a message is still this worker's; where that is doubtful, the host begins it when it is known. */
   holds(task: Task<T>, now: number): boolean;
@@ -154,7 +154,10 @@ export class Crew<T> {
     if (this.#aside >= MOST_ASIDE) return false;
     const task = this.#host.next(now);
     if (task === null) return false;
-    if (this.#host.settings.orderBy === null || this.#isTurn(task)) this.#callOne(task);
+    // In order, one that may be another's by now keeps its place until that is known.
+    const isTurn =
+      this.#host.settings.orderBy === null || (this.#isTurn(task) && this.#host.holds(task, now));
+    if (isTurn) this.#callOne(task);
     return true;
   }
 

@@ -250,7 +250,7 @@ export class Session<T> {
         if (this.#reclaiming.hasMore) this.#reclaiming.wake();
         return null;
       }
-      if (!task.isGone && this.#holds(task, now)) return task;
+      if (!task.isGone && (this.#host.settings.orderBy !== null || this.#holds(task, now))) return task;
     }
   }
 

@@ -169,6 +169,20 @@ test("Crew.giveUp – a retry that has come and waits for a free handler goes be
   expect(desk.numbers).toEqual([2]);
 });
 
+test("Crew.orderBy – what may be another's by now keeps those behind it waiting until that is known", async () => {
+  const { desk, host, crew } = ordered();
+  const doubted = task(1, "a");
+  host.doubted = doubted;
+  await host.give(doubted, task(2, "a"), task(3, "b"));
+  expect(desk.numbers).toEqual([3]);
+  host.doubted = null;
+  crew.again(doubted);
+  await host.give();
+  expect(desk.numbers).toEqual([3, 1]);
+  await desk.end(1);
+  expect(desk.numbers).toEqual([3, 2]);
+});
+
 test("Crew.orderBy – what is lost while it waits is not begun, the next one is", async () => {
   const { desk, host } = ordered();
   const lost = task(2, "a");

@@ -34,6 +34,8 @@ export class FakeHost implements CrewHost<Item> {
   readonly ended: { readonly n: number; readonly error: Error | null }[] = [];
   readonly acknowledged: number[] = [];
   isOpen = true;
+  /** What may not be this worker's any more. */
+  doubted: Task<Item> | null = null;
   /** Whether an acknowledgement is answered. */
   answer: Promise<void> = Promise.resolve();
 
@@ -66,8 +68,8 @@ export class FakeHost implements CrewHost<Item> {
     return this.queue.shift() ?? null;
   }
 
-  holds(): boolean {
-    return true;
+  holds(task: Task<Item>): boolean {
+    return task !== this.doubted;
   }
 
   isAsking(): boolean {

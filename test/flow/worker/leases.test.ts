@@ -68,6 +68,31 @@ test.concurrent("Deliveries.bury – dropping an entry: only in its own delivery
   expect([await scene.pending(), await scene.dead()]).toEqual([0, []]);
 });
 
+test.concurrent("Deliveries.wait – again, since the reply was lost: it is said to wait, and does so once", async () => {
+  await using scene = await Scene.open();
+  await using db = scene.database();
+  await scene.add(2);
+  await scene.watch.redis.xreadgroup("GROUP", "g", "c", "STREAMS", scene.key, ">");
+  const [failed, unbegun] = (await scene.ids()).map((id) => ({ id, deliveries: 1 }));
+  const deliveries = new Deliveries(Client.of(db), scene.key, "g", "c");
+  for (let times = 0; times < 2; times++) {
+    expect(await deliveries.wait([failed!], 5000, true)).toEqual([failed!.id]);
+    expect(await deliveries.wait([unbegun!], 0, false)).toEqual([unbegun!.id]);
+  }
+  // In another delivery it is not this one's affair.
+  expect(await deliveries.wait([{ ...failed!, deliveries: 2 }], 5000, true)).toEqual([]);
+  const rows = (await scene.watch.redis.xpending(scene.key, "g", "-", "+", 9)) as [
+    string,
+    string,
+    number,
+    number,
+  ][];
+  expect(rows.map(([id, holder, , count]) => [id, holder, count])).toEqual([
+    [failed!.id, "@retry:5000", 1],
+    [unbegun!.id, "@retry:0", 0],
+  ]);
+});
+
 test.concurrent("Worker – two give up the same entries at once, one of them too late: one dead letter each", async () => {
   await using scene = await Scene.open();
   await using db = scene.database();
