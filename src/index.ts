@@ -51,5 +51,6 @@ export type { FanOutSubscriber, FanOutSubscriberOptions, GroupSubscriber, GroupS
 export { Publisher, type PublisherOptions, type PublishMiddleware, type PublishOptions, type PublishTarget, type RequestOptions, Router, type RouterOptions, type SharedSubscriberOptions, type SubscriberDefaults, type SubscriberHealth, type Subscription, type TestApp } from "./flow/app/app.ts";
 export { Undecodable, type WitnessOptions } from "./flow/app/app.ts";
 export type { AppFactory, ConsumerFactory, ConsumerGroupFactory, DeadLettersFactory, Factories, ProducerFactory, StreamFactory, TimeSeriesFactory, WorkerFactory } from "./facade/factories.ts";
-export { Database } from "./facade/database.ts";
-export { ClusterDatabase } from "./facade/cluster-database.ts";
+export type { EntrySizeOption } from "./connection/entry-size.ts";
+export { Database, type DatabaseArguments, type DatabaseOptions } from "./facade/database.ts";
+export { ClusterDatabase, type ClusterDatabaseOptions } from "./facade/cluster-database.ts";

@@ -1,4 +1,5 @@
-import { type Decoder, Inbox, Request, ValuesDecoder } from "../wire/resp.ts";
+import { type Decoder, Inbox, Request } from "../wire/resp.ts";
+import { ValuesDecoder } from "../wire/values.ts";
 
 const ASKING = new Request().command(["ASKING"]).payload();
 const CR = 13;
@@ -27,16 +28,20 @@ export function asking(payload: Buffer): Buffer {
 export class AskingDecoder<R> implements Decoder<R> {
   readonly #decoder: Decoder<R>;
   readonly #replies = new Inbox();
+  readonly #isOne: boolean;
   #frame = new ValuesDecoder(1);
   #isReply = false;
 
-  /** Hand the replies themselves to `decoder`. */
-  constructor(decoder: Decoder<R>) {
+  /** Hand the replies to the commands of `payload` themselves to `decoder`. */
+  constructor(decoder: Decoder<R>, payload: Buffer) {
     this.#decoder = decoder;
+    this.#isOne = asking(payload).length === ASKING.length + payload.length;
   }
 
   decode(inbox: Inbox): boolean {
     while (inbox.size > 0) {
+      // A reply of many entries is not held whole where that is all there is.
+      if (this.#isOne && this.#isReply) return this.#decoder.decode(inbox);
       const start = inbox.at;
       if (!this.#frame.decode(inbox)) return false;
       this.#frame = new ValuesDecoder(1);

@@ -28,7 +28,9 @@ import {
   networkError,
   nodeAt,
   type RedisLike,
+  refuseUntrusted,
 } from "./driver.ts";
+import { maxEntrySizeOf } from "./entry-size.ts";
 import { WirePool } from "./pool.ts";
 import type { Script } from "./scripts.ts";
 import { nodeOf, vigil } from "./vigil.ts";
@@ -72,6 +74,8 @@ export class Client {
   /** Everyone waits for a cluster's slots together. */
   #ready: Promise<void> | null = null;
   #isClosed = false;
+  /** Most bytes of one entry. */
+  readonly maxEntrySize: number;
 
   /** The one for this connection. */
   static of(redis: RedisLike): Client {
@@ -88,7 +92,9 @@ export class Client {
 
   private constructor(redis: RedisLike) {
     this.#redis = redis as unknown as Redis | Cluster;
+    this.maxEntrySize = maxEntrySizeOf(this.#redis.options);
     redis.on("end", () => this.close(this.#end()));
+    redis.on("close", () => refuseUntrusted(this.#redis));
   }
 
   /** The prefix that ioredis puts before every key, and that wires put there themselves. */
@@ -209,7 +215,12 @@ export class Client {
         const result =
           asked === null
             ? await pool.exchange(payload, decoder(), options.silence, signal)
-            : await pool.exchange(asking(payload), new AskingDecoder(decoder()), options.silence, signal);
+            : await pool.exchange(
+                asking(payload),
+                new AskingDecoder(decoder(), payload),
+                options.silence,
+                signal,
+              );
         asked = null;
         const refusal = refusalOf(result);
         if (refusal === null) return result as Exclude<R, ErrorReply>;
@@ -341,9 +352,7 @@ export class Client {
   }
 
   #overOr(signal: AbortSignal | undefined): AbortSignal {
-    return signal === undefined
-      ? AbortSignal.any([this.#over.signal])
-      : AbortSignal.any([this.#over.signal, signal]);
+    return AbortSignal.any(signal === undefined ? [this.#over.signal] : [this.#over.signal, signal]);
   }
 
   get #maxRetries(): number {

@@ -1,5 +1,6 @@
 import type { Cluster, Command, Redis, RedisOptions } from "ioredis";
-import { ClosedError, ConnectionLostError } from "../ground/errors.ts";
+import { ClosedError, ConnectionLostError, replyError } from "../ground/errors.ts";
+import type { EntrySizeOption } from "./entry-size.ts";
 
 /** What is asked of a connection: any `Redis` or `Cluster` of ioredis has it. */
 export interface RedisLike {
@@ -75,17 +76,44 @@ interface Conditions {
   readonly prevCondition?: { readonly select?: number } | null;
 }
 
-/** What caused an error, without the password that ioredis leaves in it: the arguments of the login. */
+/**
+ * What caused an error, without the password that ioredis leaves in it: the arguments of the login, and those that a
+ * server repeats which does not know the command.
+ */
 export function causeOf(error: Error): Error {
   const { command } = error as { command?: { name?: string } };
   if (command === undefined || !/^(auth|hello)$/i.test(command.name ?? "")) return error;
-  const cause = new Error(error.message);
+  const cause = new Error(replyError(error.message).message);
   cause.name = error.name;
   return cause;
 }
 
+/** Take the password out of an error that ioredis is about to tell, and out of what it says of a cluster's last node. */
+export function redact(error: unknown): unknown {
+  const { lastNodeError } = error as { lastNodeError?: unknown };
+  if (lastNodeError instanceof Error)
+    Object.assign(error as Error, { lastNodeError: causeOf(lastNodeError) });
+  return error instanceof Error ? causeOf(error) : error;
+}
+
+/** Whether a connection was refused here: the server's certificate is not one to trust. */
+export function isUntrusted(error: Error): boolean {
+  const { code = "" } = error as NodeJS.ErrnoException;
+  return /CERT|^UNABLE_TO_|^ERR_TLS_/.test(code);
+}
+
+/**
+ * Where a server's certificate was refused, fail what waits for the connection.
+ *
+ * ioredis goes on connecting, so that it is there again once the certificate is mended; nobody has to wait for that.
+ */
+export function refuseUntrusted(redis: object): void {
+  const error = networkError(redis);
+  if (error !== null && isUntrusted(error)) (redis as Endable).flushQueue(error);
+}
+
 /** A connection for one wire, by the options of another. */
-export function dedicated(redis: Redis, address: Partial<RedisOptions>): Redis {
+export function dedicated(redis: Redis, address: Partial<RedisOptions> & EntrySizeOption): Redis {
   return redis.duplicate({
     protocol: 2,
     replyMapping: undefined,
@@ -118,7 +146,8 @@ export function dedicatedTo(cluster: Cluster, address: string): Redis {
   const node = nodeAt(cluster, address) ?? cluster.nodes("all")[0];
   if (node === undefined) throw new ConnectionLostError("the cluster has no node", { isSent: false });
   // One attempt: by the next one the slot may have another owner.
-  return dedicated(node, { ...addressParts(address), retryStrategy: () => null });
+  const { maxEntrySize } = cluster.options as EntrySizeOption;
+  return dedicated(node, { ...addressParts(address), retryStrategy: () => null, maxEntrySize });
 }
 
 /** Where a redirection leads, by the cluster's `natMap`. */

@@ -2,13 +2,16 @@ import { setMaxListeners } from "node:events";
 import {
   ConnectionLostError,
   DecodeError,
+  describe,
+  ProtocolError,
   ReplyError,
   type ReplyErrorOptions,
   replyError,
 } from "../ground/errors.ts";
 import type { MessageList } from "../wire/message.ts";
 import { EntriesDecoder, StreamsDecoder } from "../wire/reply.ts";
-import { ErrorReply, Request, SequenceDecoder, type Value, ValuesDecoder } from "../wire/resp.ts";
+import { ErrorReply, Request, SequenceDecoder } from "../wire/resp.ts";
+import { type Value, ValuesDecoder } from "../wire/values.ts";
 import type { Client } from "./client.ts";
 
 /** The longest a read blocks on the server at a time, in milliseconds. */
@@ -185,6 +188,12 @@ async function exchange<T, M>(
 ): Promise<MessageList<T, M>[]> {
   const { group, count, noAck } = plan;
   const keys = [...after.keys()];
+  const listOf = (prefixed: string): MessageList<T, M> => {
+    const key = prefixed.slice(client.keyPrefix.length);
+    if (!after.has(key))
+      throw new ProtocolError(`the server sent a stream that was not read, ${describe(key)}`);
+    return plan.list(key);
+  };
   const request = new Request().command([
     ...(group === undefined ? ["XREAD"] : ["XREADGROUP", "GROUP", group.name, group.consumer]),
     ...(count === undefined ? [] : ["COUNT", count]),
@@ -197,7 +206,7 @@ async function exchange<T, M>(
   const lists = await client.exchange({
     key: keys[0]!,
     request,
-    decoder: () => new StreamsDecoder((key) => plan.list(key.slice(client.keyPrefix.length))),
+    decoder: () => new StreamsDecoder(listOf, keys.length, count),
     isRepeatable,
     silence: slice === undefined ? undefined : slice + MARGIN,
     signal: slice === undefined ? undefined : signal,
@@ -237,8 +246,11 @@ function lastGenerated(reply: Value, stream: string): string {
     if (error.code === "NO_SUCH_STREAM") return "0-0";
     throw error;
   }
-  const parts = reply as readonly Value[];
-  return parts[parts.indexOf("last-generated-id") + 1] as string;
+  const parts: readonly Value[] = Array.isArray(reply) ? reply : [];
+  const at = parts.indexOf("last-generated-id");
+  const id = at < 0 ? null : parts[at + 1];
+  if (typeof id !== "string") throw new ProtocolError("the server did not say which id is a stream's last");
+  return id;
 }
 
 /**
@@ -281,7 +293,7 @@ async function recover<T, M>(
       });
       if (page instanceof ErrorReply) throw replyError(page.text, facts);
       const elapsed = performance.now() - sent;
-      const entries = page as unknown as [id: string, consumer: string, idle: number, deliveries: number][];
+      const entries = pendingOf(page);
       // The server's idle time is a difference of whole milliseconds, so it may be one too long.
       for (const [entry, , idle, deliveries] of entries)
         if (deliveries === 1 && idle <= elapsed + 1) lost.push(entry);
@@ -296,7 +308,7 @@ async function recover<T, M>(
       let list = plan.list(key);
       const decoder = () => {
         list = plan.list(key);
-        return new SequenceDecoder(ids.map(() => new EntriesDecoder(list)));
+        return new SequenceDecoder(ids.map(() => new EntriesDecoder(list, 1)));
       };
       await client.exchange({ key, request, decoder, isRepeatable: true, signal, facts });
       if (list.count > 0) lists.push(list);
@@ -304,6 +316,15 @@ async function recover<T, M>(
   }
   for (const key of keys) doubts!.delete(key);
   return lists;
+}
+
+/** What `XPENDING` says of entries: id, consumer, idle time, deliveries. */
+function pendingOf(page: Value | undefined): [string, string, number, number][] {
+  const isEntry = (entry: Value) =>
+    Array.isArray(entry) && typeof entry[0] === "string" && entry.slice(2).every(Number.isFinite);
+  if (!Array.isArray(page) || page.length > PAGE || !page.every(isEntry))
+    throw new ProtocolError("the server did not say what is pending");
+  return page as [string, string, number, number][];
 }
 
 function factsOf<T, M>(plan: ReadPlan<T, M>, streams: readonly string[]): ReplyErrorOptions {

@@ -8,7 +8,8 @@ import {
   type WalrusError,
 } from "../ground/errors.ts";
 import { type Decoder, Inbox } from "../wire/resp.ts";
-import { causeOf } from "./driver.ts";
+import { causeOf, isUntrusted } from "./driver.ts";
+import { mostWaiting } from "./entry-size.ts";
 
 /** How long a server may be silent, in milliseconds, while a reply is due that it need not wait for. */
 export const SILENCE = 10_000;
@@ -30,7 +31,7 @@ interface Exchange {
 export class Wire {
   readonly #redis: Redis;
   readonly #socket: Socket;
-  readonly #inbox = new Inbox();
+  readonly #inbox: Inbox;
   readonly #onClose: (wire: Wire, reason: WalrusError) => void;
   #exchange: Exchange | null = null;
   #end: WalrusError | null = null;
@@ -44,6 +45,7 @@ export class Wire {
   ) {
     this.#redis = redis;
     this.#socket = redis.stream as Socket;
+    this.#inbox = new Inbox(mostWaiting(redis.options));
     this.clientId = clientId;
     this.#onClose = onClose;
     this.#socket.removeAllListeners("data");
@@ -88,7 +90,7 @@ export class Wire {
       abandon(redis);
       throw signal.aborted ? signal.reason : new ConnectionLostError("the connection was closed");
     }
-    return new Wire(redis, clientId as number | null, onClose);
+    return new Wire(redis, Number.isSafeInteger(clientId) ? (clientId as number) : null, onClose);
   }
 
   /** Whether it can carry an exchange now. */
@@ -226,7 +228,8 @@ async function connected(redis: Redis, signal: AbortSignal): Promise<void> {
     connecting: () => patience.refresh(),
     close: fail,
     error: (error) => {
-      cause = error;
+      cause = causeOf(error);
+      if (isUntrusted(error)) giveUp(); // Another try would meet the same certificate.
       if (error.name !== "ReplyError") return;
       const refusal = replyError(error.message, { cause: causeOf(error), command: "AUTH" });
       if (!refusal.retriable && refusal.prefix !== "ERR") reject(refusal);

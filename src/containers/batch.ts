@@ -1,4 +1,5 @@
 import type { Client } from "../connection/client.ts";
+import { assertEntrySize } from "../connection/entry-size.ts";
 import { assertOptions } from "../ground/assert.ts";
 import { ConnectionLostError, InvalidArgumentError, replyError } from "../ground/errors.ts";
 import type { FlatFields, Payload } from "../wire/codec.ts";
@@ -51,7 +52,7 @@ export async function addMany<T, I, V extends I>(
       const next = iterator.next();
       const step = "then" in next ? await next : next;
       if (step.done) break;
-      const encoded = encodeAt(payload, step.value, headers, { name, index });
+      const encoded = encodeAt(payload, step.value, headers, { name, index, most: client.maxEntrySize });
       const fields = encoded instanceof Promise ? await encoded : encoded;
       batches.append(id === undefined ? "*" : idAt(id(step.value, index), { name, index }), fields);
       if (batches.isFull) await batches.send();
@@ -153,18 +154,22 @@ export interface Place {
   readonly index: number;
 }
 
-/** Encode one value; a refusal says which one it was. */
+/** Encode one value, to at most so many bytes; a refusal says which one it was. */
 export function encodeAt<T, I>(
   payload: Payload<T, I>,
   value: I,
   headers: Readonly<Record<string, string>> | undefined,
-  place: Place,
+  place: Place & { readonly most: number },
 ): FlatFields | Promise<FlatFields> {
+  const checked = (fields: FlatFields): FlatFields => {
+    assertEntrySize(fields, place.most);
+    return fields;
+  };
   try {
     const fields = payload.encode(value, headers);
     return fields instanceof Promise
-      ? fields.catch((error) => Promise.reject(located(error, place)))
-      : fields;
+      ? fields.then(checked).catch((error) => Promise.reject(located(error, place)))
+      : checked(fields);
   } catch (error) {
     throw located(error, place);
   }

@@ -23,18 +23,13 @@ export async function* entryPages<T, M>(
   const { isReverse } = query;
   let { start, stop, count: left } = query;
   const page = (): Promise<MessageList<T, M>> => {
+    const most = Math.min(PAGE, left);
     const bounds = isReverse ? [stop, start] : [start, stop];
     const command = isReverse ? "XREVRANGE" : "XRANGE";
     return client.exchange({
       key,
-      request: new Request().command([
-        command,
-        client.keyPrefix + key,
-        ...bounds,
-        "COUNT",
-        Math.min(PAGE, left),
-      ]),
-      decoder: () => new EntriesDecoder(list()),
+      request: new Request().command([command, client.keyPrefix + key, ...bounds, "COUNT", most]),
+      decoder: () => new EntriesDecoder(list(), most),
       isRepeatable: true,
       facts: { ...facts, command },
     });

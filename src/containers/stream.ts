@@ -1,4 +1,5 @@
 import type { RedisLike } from "../connection/driver.ts";
+import { assertEntrySize } from "../connection/entry-size.ts";
 import { read } from "../connection/reader.ts";
 import { assertName, assertOptionalBoolean, assertOptionalInteger, assertOptions } from "../ground/assert.ts";
 import { type Picture, printable, showable, shownList } from "../ground/display.ts";
@@ -96,7 +97,7 @@ export class Stream<T = TextRecord, I = InputOf<T>> extends Container {
    * Append an entry. Sends `XADD`.
    *
    * @returns the id the entry got.
-   * @throws InvalidArgumentError for data that the codec or schema refuses, before anything is sent.
+   * @throws InvalidArgumentError for data that the codec or schema refuses, or that is too large, before anything is sent.
    * @throws WrongTypeError where the key holds something else.
    * @throws ReplyError where the id is not after the stream's last one.
    * @throws ConnectionLostError when it is unknown whether the entry was added; it is not sent again.
@@ -114,6 +115,7 @@ export class Stream<T = TextRecord, I = InputOf<T>> extends Container {
     args.push(...trimArguments(options), toId(id, "add"));
     const encoded = this.payload.encode(data, headers);
     const fields = encoded instanceof Promise ? await encoded : encoded;
+    assertEntrySize(fields, this.client.maxEntrySize);
     for (const field of fields) args.push(typeof field === "string" ? field : asBuffer(field));
     return (await this.client.command("xadd", args, this.facts())) as string | null;
   }

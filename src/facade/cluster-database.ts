@@ -1,5 +1,8 @@
-import { Cluster } from "ioredis";
+import { Cluster, type ClusterNode, type ClusterOptions } from "ioredis";
 import { Client } from "../connection/client.ts";
+import { redact } from "../connection/driver.ts";
+import { type EntrySizeOption, maxEntrySizeOf } from "../connection/entry-size.ts";
+import { printable } from "../ground/display.ts";
 import {
   type AppFactory,
   type ConsumerFactory,
@@ -12,6 +15,13 @@ import {
   type TimeSeriesFactory,
   type WorkerFactory,
 } from "./factories.ts";
+
+/** Options of a {@link ClusterDatabase}: those of ioredis, and one of its own. */
+export type ClusterDatabaseOptions = Omit<ClusterOptions, "redisOptions"> &
+  EntrySizeOption & {
+    /** Options of the connection to each node. */
+    readonly redisOptions?: Omit<NonNullable<ClusterOptions["redisOptions"]>, "replyMapping">;
+  };
 
 /**
  * A connection to a cluster that makes the same containers: an ioredis `Cluster`, so every command works on it too.
@@ -51,6 +61,26 @@ export class ClusterDatabase extends Cluster implements Factories {
     defineFactories(ClusterDatabase.prototype);
   }
 
+  /**
+   * Connect, unless `lazyConnect` is set.
+   *
+   * @throws InvalidArgumentError for a `maxEntrySize` that cannot be used.
+   */
+  constructor(startupNodes: ClusterNode[], options: ClusterDatabaseOptions = {}) {
+    maxEntrySizeOf(options);
+    super(startupNodes, options);
+  }
+
+  /** As ioredis has it, without the password that it leaves in the error of a refused login. */
+  override emit(event: string | symbol, ...facts: unknown[]): boolean {
+    return super.emit(event, ...facts.map((fact) => (fact instanceof Error ? redact(fact) : fact)));
+  }
+
+  /** How many nodes it knows; never the password among its options. */
+  toJSON(): string {
+    return `<ClusterDatabase ${this.nodes().length} nodes ${this.status}>`;
+  }
+
   /** As ioredis has it; the wires end too, also where it is connecting again and would tell nobody. */
   override disconnect(reconnect = false): void {
     super.disconnect(reconnect);
@@ -71,3 +101,5 @@ export class ClusterDatabase extends Cluster implements Factories {
     return this.close();
   }
 }
+
+printable(ClusterDatabase, (db) => db.toJSON());

@@ -1,5 +1,8 @@
-import { Redis } from "ioredis";
+import { Redis, type RedisOptions } from "ioredis";
 import { Client } from "../connection/client.ts";
+import { redact } from "../connection/driver.ts";
+import { type EntrySizeOption, maxEntrySizeOf } from "../connection/entry-size.ts";
+import { printable } from "../ground/display.ts";
 import {
   type AppFactory,
   type ConsumerFactory,
@@ -12,6 +15,16 @@ import {
   type TimeSeriesFactory,
   type WorkerFactory,
 } from "./factories.ts";
+
+/** Options of a {@link Database}: those of ioredis, and one of its own. */
+export type DatabaseOptions = Omit<RedisOptions, "replyMapping"> & EntrySizeOption;
+
+/** What a {@link Database} is made from: options, a URL, a socket's path, a port, or a port and a host. */
+export type DatabaseArguments =
+  | [options?: DatabaseOptions]
+  | [url: string, options?: DatabaseOptions]
+  | [port: number, options?: DatabaseOptions]
+  | [port: number, host: string, options?: DatabaseOptions];
 
 /**
  * A connection to Redis or Valkey that makes containers: an ioredis `Redis`, so every command works on it too.
@@ -51,6 +64,28 @@ export class Database extends Redis implements Factories {
     defineFactories(Database.prototype);
   }
 
+  /**
+   * Connect, unless `lazyConnect` is set.
+   *
+   * @throws InvalidArgumentError for a `maxEntrySize` that cannot be used.
+   */
+  constructor(...args: DatabaseArguments) {
+    for (const arg of args) if (typeof arg === "object" && arg !== null) maxEntrySizeOf(arg);
+    super(...(args as [DatabaseOptions]));
+  }
+
+  /** As ioredis has it, without the password that it leaves in the error of a refused login. @internal */
+  override silentEmit(event: string, fact?: unknown): boolean {
+    return super.silentEmit(event, event === "error" ? redact(fact) : fact);
+  }
+
+  /** Where it leads; never the password among its options. */
+  toJSON(): string {
+    const { host, port, path, sentinels, name, db } = this.options;
+    const server = sentinels ? `master ${name}` : (path ?? `${host}:${port}`);
+    return `<Database ${server}/${db} ${this.status}>`;
+  }
+
   /** As ioredis has it; the wires end too, also where it is connecting again and would tell nobody. */
   override disconnect(reconnect = false): void {
     super.disconnect(reconnect);
@@ -71,3 +106,5 @@ export class Database extends Redis implements Factories {
     return this.close();
   }
 }
+
+printable(Database, (db) => db.toJSON());

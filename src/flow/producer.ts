@@ -1,5 +1,6 @@
 import { Client } from "../connection/client.ts";
 import type { RedisLike } from "../connection/driver.ts";
+import { assertEntrySize } from "../connection/entry-size.ts";
 import { addOnce } from "../connection/scripts.ts";
 import { addMany, encodeAt, located, type Place } from "../containers/batch.ts";
 import { beside } from "../containers/beside.ts";
@@ -13,6 +14,7 @@ import { Roll } from "../ground/roll.ts";
 import { legible } from "../ground/table.ts";
 import {
   type Codec,
+  type FlatFields,
   type InputOf,
   Payload,
   type PayloadOptions,
@@ -140,8 +142,8 @@ export class Producer<T = TextRecord, I = InputOf<T>> {
         const fields = this.#payload.encode(data, headers);
         const entry =
           fields instanceof Promise
-            ? fields.then((late) => new Encoded(start, late))
-            : new Encoded(start, fields);
+            ? fields.then((late) => this.#encoded(start, late))
+            : this.#encoded(start, fields);
         (isKeyed ? this.#keyed : this.#plain).post(entry, resolve, refuse);
       } catch (error) {
         refuse(error);
@@ -246,6 +248,11 @@ export class Producer<T = TextRecord, I = InputOf<T>> {
     return [this.#client.keyPrefix + memory, this.#window, ...this.#bounds, id];
   }
 
+  #encoded(start: readonly Argument[], fields: FlatFields): Encoded {
+    assertEntrySize(fields, this.#client.maxEntrySize);
+    return new Encoded(start, fields);
+  }
+
   #onceAt(idempotencyKey: string, place: Place): readonly Argument[] {
     try {
       return this.#once(idempotencyKey, "*");
@@ -277,7 +284,8 @@ export class Producer<T = TextRecord, I = InputOf<T>> {
         isExhausted = done === true;
         if (isExhausted) break;
         const place = { name: "pushMany", index };
-        const encoded = encodeAt(this.#payload, value, headers, place);
+        const most = this.#client.maxEntrySize;
+        const encoded = encodeAt(this.#payload, value, headers, { ...place, most });
         const fields = encoded instanceof Promise ? await encoded : encoded;
         const start = this.#onceAt(idempotencyKey!(value, index), place);
         const stored = (id: string): void => {

@@ -361,7 +361,9 @@ const RETRIABLE: ReadonlySet<string> = new Set(
  * The one place where Redis's words are read. The texts are those of Redis 7.0 to 8.x and Valkey 7.2 to 9.x
  * (`t_stream.c`, `server.c`).
  */
-export function replyError(text: string, options: ReplyErrorOptions = {}): ReplyError {
+export function replyError(full: string, options: ReplyErrorOptions = {}): ReplyError {
+  // Of a command that it does not know the server repeats the arguments: a password may be among them.
+  const text = full.replace(/, with args beginning with:.*$/s, "");
   if (text.startsWith("WRONGTYPE")) return new WrongTypeError(text, options);
   if (text.startsWith("NOGROUP")) return new NoSuchGroupError(text, options);
   if (text.startsWith("BUSYGROUP")) return new GroupExistsError(text, options);

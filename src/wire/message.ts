@@ -9,6 +9,7 @@ import {
   issuesOf,
   NO_HEADERS,
   type Payload,
+  PayloadIssues,
   type RawField,
   setOwn,
 } from "./codec.ts";
@@ -314,6 +315,13 @@ export class MessageList<T, M> {
   deleted(id: string): void {
     this.count++;
     this.lastId = id;
+  }
+
+  /** Take an entry that is larger than a reader may hold: all that is known of it is its id. */
+  tooLarge(id: string): void {
+    this.count++;
+    this.lastId = id;
+    this.#refuse(id, [], new PayloadIssues([{ message: "it is larger than maxEntrySize" }]));
   }
 
   /** Take an entry's raw fields; views into a buffer that may change after the call. */

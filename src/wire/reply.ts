@@ -53,15 +53,18 @@ class NameMemory {
  */
 export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorReply> {
   readonly #list: MessageList<T, M>;
-  readonly #names: NameMemory;
+  readonly #names = new NameMemory();
+  readonly #most: number;
   #error: ErrorReply | null = null;
   /** Entries still to come; -1 before the header. */
   #left = -1;
+  /** Whether the entry that is under way is too large, and dropped as it comes. */
+  #isSkipping = false;
 
-  /** Decode into a list. */
-  constructor(list: MessageList<T, M>, names: NameMemory = new NameMemory()) {
+  /** Decode into a list at most so many entries. */
+  constructor(list: MessageList<T, M>, most: number = Number.POSITIVE_INFINITY) {
     this.#list = list;
-    this.#names = names;
+    this.#most = most;
   }
 
   decode(inbox: Inbox): boolean {
@@ -72,10 +75,21 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
         this.#error = head;
         return true;
       }
+      if (head > this.#most) throw tooMany(head, "entries");
       this.#left = Math.max(head, 0);
     }
     while (this.#left > 0) {
-      if (!inbox.whole()) return false;
+      if (!this.#isSkipping && !inbox.whole()) {
+        if (inbox.excess <= 1) return false;
+        this.#isSkipping = true;
+        this.#list.tooLarge(this.#entryId(inbox) ?? endless("id"));
+      }
+      if (this.#isSkipping) {
+        if (!inbox.skip()) return false;
+        this.#isSkipping = false;
+        this.#left--;
+        continue;
+      }
       const start = inbox.at;
       const isRead = this.#list.takesText ? this.#textEntry(inbox) : this.#rawEntry(inbox);
       if (!isRead) {
@@ -154,6 +168,7 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
     if (parts !== 2) throw new ProtocolError(`the server sent an entry of ${parts} parts`);
     const end = bulk(inbox);
     if (end < 0) return null;
+    if (end - inbox.at > MAX_ID) throw tooMany(end - inbox.at, "bytes in an id");
     const id = inbox.bytes.latin1Slice(inbox.at, end);
     inbox.at = end + 2;
     return id;
@@ -176,10 +191,18 @@ export class StreamsDecoder<T, M> implements Decoder<MessageList<T, M>[] | Error
   #error: ErrorReply | null = null;
   #entries: EntriesDecoder<T, M> | null = null;
   #left = -1;
+  readonly #mostStreams: number;
+  readonly #mostEntries: number | undefined;
 
-  /** `listOf` gives the list for a key of the reply. */
-  constructor(listOf: (key: string) => MessageList<T, M>) {
+  /** `listOf` gives the list for a key of the reply: of at most so many streams, with so many entries each. */
+  constructor(
+    listOf: (key: string) => MessageList<T, M>,
+    mostStreams: number = Number.POSITIVE_INFINITY,
+    mostEntries?: number,
+  ) {
     this.#listOf = listOf;
+    this.#mostStreams = mostStreams;
+    this.#mostEntries = mostEntries;
   }
 
   decode(inbox: Inbox): boolean {
@@ -190,6 +213,7 @@ export class StreamsDecoder<T, M> implements Decoder<MessageList<T, M>[] | Error
         this.#error = head;
         return true;
       }
+      if (head > this.#mostStreams) throw tooMany(head, "streams");
       this.#left = Math.max(head, 0);
     }
     while (this.#left > 0) {
@@ -222,7 +246,7 @@ export class StreamsDecoder<T, M> implements Decoder<MessageList<T, M>[] | Error
     const list = this.#listOf(inbox.bytes.toString("utf8", inbox.at, end));
     inbox.at = end + 2;
     this.#lists.push(list);
-    return new EntriesDecoder(list);
+    return new EntriesDecoder(list, this.#mostEntries);
   }
 }
 
@@ -259,6 +283,7 @@ export class IdsDecoder implements Decoder<IdReply[]> {
         inbox.at = start;
         return false;
       }
+      if (end - inbox.at > MAX_ID) throw tooMany(end - inbox.at, "bytes in an id");
       this.#ids.push(inbox.bytes.latin1Slice(inbox.at, end));
       inbox.at = end + 2;
     }
@@ -268,6 +293,17 @@ export class IdsDecoder implements Decoder<IdReply[]> {
   result(): IdReply[] {
     return this.#ids;
   }
+}
+
+/** The longest id that Redis writes: two numbers of 20 digits. */
+const MAX_ID = 41;
+
+function tooMany(count: number, what: string): ProtocolError {
+  return new ProtocolError(`the server sent ${count} ${what}, more than there can be`);
+}
+
+function endless(what: string): never {
+  throw new ProtocolError(`the server sent an endless ${what}`);
 }
 
 /** Read how many items a reply has, or the error it is instead; {@link INCOMPLETE} where that is cut. */

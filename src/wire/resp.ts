@@ -22,7 +22,8 @@ const MINUS = 45;
 /** Type byte `-`. */
 export const ERROR = 45;
 const SIMPLE = 43;
-const INTEGER = 58;
+/** Type byte `:`. */
+export const INTEGER = 58;
 /** Type byte `$`. */
 export const BULK = 36;
 /** Type byte `*`. */
@@ -35,6 +36,9 @@ const MAX_ARRAY = 2 ** 31 - 1;
 const MAX_TEXT = 2 ** 24;
 const MAX_DIGITS = 10;
 const MAX_LINE = 64 * 1024;
+/** The most bytes of an entry that are waited for only to drop them: more than Redis takes in one command. */
+const MAX_SKIPPED = 2 ** 32;
+/** The deepest nesting of a reply; real ones have seven levels. */
 const MAX_DEPTH = 32;
 /** The buffer an inbox begins with when it needs one, and the largest it keeps for the next reply. */
 const LEAST_ROOM = 128 * 1024;
@@ -127,9 +131,16 @@ export class Inbox {
   /** The buffer for what does not fit into one chunk; `bytes` is this or a chunk. */
   #room: Bytes = Buffer.alloc(0) as Bytes;
   #isWalking = false;
-  /** Where the walk goes on, and how many frames it still has to pass. */
+  /** Where the walk goes on, and how many frames it still has to pass, at each level of nesting. */
   #walkAt = 0;
-  #walkLeft = 0;
+  #walkLeft: number[] = [];
+  #skipped = 0;
+  readonly #mostEntry: number;
+
+  /** For entries of at most `mostEntry` bytes, as they come over the network. */
+  constructor(mostEntry: number = MAX_BULK) {
+    this.#mostEntry = mostEntry;
+  }
 
   /** Append a chunk; it is used in place while nothing waits before it. */
   push(chunk: Buffer): void {
@@ -166,20 +177,36 @@ export class Inbox {
     this.at = start;
     this.#isWalking = true;
     this.#walkAt = start;
-    this.#walkLeft = 1;
+    this.#walkLeft = [1];
+    this.#skipped = 0;
+  }
+
+  /** How many times the largest entry the item is that {@link Inbox.whole} found cut, as far as that is known. */
+  get excess(): number {
+    return (Math.max(this.#walkAt, this.end) - this.at) / this.#mostEntry;
+  }
+
+  /** Drop what the walk has passed of an item that is not going to be decoded; true once all of it has come. */
+  skip(): boolean {
+    const isWhole = this.whole();
+    const to = Math.min(this.#walkAt, this.end);
+    this.#skipped += to - this.at;
+    this.at = to;
+    if (this.#skipped > MAX_SKIPPED) throw absurd(this.#skipped);
+    return isWhole;
   }
 
   /** Whether the item at `at` may be decoded: true unless a walk found that it is still cut. */
   whole(): boolean {
     if (!this.#isWalking) return true;
     const start = this.at;
-    while (this.#walkLeft > 0 && this.#walkAt < this.end) {
+    while (this.#walkLeft.length > 0 && this.#walkAt < this.end) {
       this.at = this.#walkAt;
       const isDone = this.#step();
       if (!isDone) break;
     }
     this.at = start;
-    if (this.#walkLeft > 0 || this.#walkAt > this.end) return false;
+    if (this.#walkLeft.length > 0 || this.#walkAt > this.end) return false;
     this.#isWalking = false;
     return true;
   }
@@ -191,13 +218,23 @@ export class Inbox {
       const length = this.length(type);
       if (length === INCOMPLETE) return false;
       this.#walkAt = type === BULK && length !== NULL ? this.at + length + 2 : this.at;
-      this.#walkLeft += type === ARRAY && length > 0 ? length - 1 : -1;
+      if (type === ARRAY && length > 0) {
+        // Seen here, for an item that is nested without end never gets whole.
+        if (this.#walkLeft.push(length) > MAX_DEPTH + 1)
+          throw new ProtocolError(`the server sent a reply nested deeper than ${MAX_DEPTH}`);
+      } else this.#passed();
       return true;
     }
     if (this.line() === null) return false;
     this.#walkAt = this.at;
-    this.#walkLeft--;
+    this.#passed();
     return true;
+  }
+
+  /** One frame is behind the walk, and with the last one of an array the array. */
+  #passed(): void {
+    const left = this.#walkLeft;
+    for (let level = left.length - 1; level >= 0 && --left[level]! === 0; level--) left.pop();
   }
 
   #rebase(bytes: Buffer, end: number): void {
@@ -260,9 +297,6 @@ export class Inbox {
   }
 }
 
-/** A reply in RESP2, decoded without knowing its shape; errors inside are values. */
-export type Value = string | number | null | ErrorReply | readonly Value[];
-
 /** An error line of the server. */
 export class ErrorReply {
   /** The text after the `-`. */
@@ -280,33 +314,6 @@ export interface Decoder<R> {
   decode(inbox: Inbox): boolean;
   /** The reply; only to be asked for once it is complete. */
   result(): R;
-}
-
-/** Decodes `count` replies of any shape, texts as UTF-8: for small answers. */
-export class ValuesDecoder implements Decoder<Value[]> {
-  readonly #values: Value[] = [];
-  readonly #count: number;
-  #isSeen = false;
-
-  /** Expect so many replies. */
-  constructor(count: number) {
-    this.#count = count;
-  }
-
-  decode(inbox: Inbox): boolean {
-    while (this.#values.length < this.#count) {
-      if (!this.#isSeen) inbox.walk(inbox.at);
-      this.#isSeen = true;
-      if (!inbox.whole()) return false;
-      this.#values.push(readValue(inbox, 0));
-      this.#isSeen = false;
-    }
-    return true;
-  }
-
-  result(): Value[] {
-    return this.#values;
-  }
 }
 
 /** Decodes several replies, one after another, each by its own decoder. */
@@ -330,36 +337,6 @@ export class SequenceDecoder<R> implements Decoder<R[]> {
   result(): R[] {
     return this.#decoders.map((decoder) => decoder.result());
   }
-}
-
-/** Read a value that has arrived whole. */
-function readValue(inbox: Inbox, depth: number): Value {
-  if (depth > MAX_DEPTH) throw new ProtocolError(`the server sent a reply nested deeper than ${MAX_DEPTH}`);
-  const type = inbox.peek();
-  if (type === BULK) {
-    const length = inbox.length(BULK);
-    return length === NULL ? null : readText(inbox, length);
-  }
-  if (type === ARRAY) {
-    const length = inbox.length(ARRAY);
-    if (length === NULL) return null;
-    const values: Value[] = [];
-    for (let i = 0; i < length; i++) values.push(readValue(inbox, depth + 1));
-    return values;
-  }
-  const line = inbox.line()!;
-  if (type === ERROR) return new ErrorReply(line);
-  if (type !== INTEGER) return line;
-  if (!/^[+-]?\d{1,20}$/.test(line)) throw new ProtocolError("the server sent a malformed number");
-  return Number(line);
-}
-
-/** Read a bulk's text of `length` bytes that is here, and its line end. */
-function readText(inbox: Inbox, length: number): string {
-  const start = inbox.at;
-  endOfBulk(inbox.bytes, start + length);
-  inbox.at = start + length + 2;
-  return inbox.bytes.toString("utf8", start, start + length);
 }
 
 /** Check the line end after a bulk's bytes. */

@@ -1,6 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest";
 import { EntriesDecoder } from "../../src/wire/reply.ts";
-import { type Decoder, Inbox, ValuesDecoder } from "../../src/wire/resp.ts";
+import { type Decoder, Inbox } from "../../src/wire/resp.ts";
+import { ValuesDecoder } from "../../src/wire/values.ts";
 import { list, reply } from "./feed.ts";
 
 const CHUNK = 64 * 1024;

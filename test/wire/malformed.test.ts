@@ -4,7 +4,8 @@ import { afterEach, expect, test, vi } from "vitest";
 import { ProtocolError } from "../../src/ground/errors.ts";
 import { bytes as bytesCodec } from "../../src/wire/codec.ts";
 import { IdsDecoder, StreamsDecoder } from "../../src/wire/reply.ts";
-import { type Decoder, Inbox, ValuesDecoder } from "../../src/wire/resp.ts";
+import { type Decoder, Inbox } from "../../src/wire/resp.ts";
+import { ValuesDecoder } from "../../src/wire/values.ts";
 import { entries, feed, line, list, protocol, reply, type Shape, WAITS } from "./feed.ts";
 
 afterEach(() => vi.restoreAllMocks());

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { ErrorReply, Inbox, type Value, ValuesDecoder } from "../../src/wire/resp.ts";
+import { ErrorReply, Inbox } from "../../src/wire/resp.ts";
+import { type Value, ValuesDecoder } from "../../src/wire/values.ts";
 import { everyCut, feed, line, reply, type Shape } from "./feed.ts";
 
 test.each<[string, Shape, Value]>([
