@@ -71,6 +71,8 @@ const ORPHANS = "@orphan:0";
  * silent consumers, and by consumer: its name, the ids with the new counts in turn, and the entries as `XCLAIM` gives
  * them (without those that were deleted).
  *
+ * A consumer whose name only looks so, with more milliseconds than there are, is one like any other.
+ *
  * Where nobody asked for most of a lease, the server itself was silent, and none could renew theirs: then all are spared.
  */
 export const takeDue: Script = script(`
@@ -83,6 +85,7 @@ for _, holder in ipairs(summary[4] or {}) do
   if room <= 0 then break end
   local name = holder[1]
   local delay = string.match(name, '^@%a+:(%d+)$')
+  if delay and #delay > 15 then delay = nil end
   local isWaiting = string.sub(name, 1, ${WAITING.length}) == '${WAITING}'
   local due = {}
   if delay or not isSparing then

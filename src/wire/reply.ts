@@ -159,6 +159,7 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
     if (count === NULL) this.#list.deleted(id);
     else if (count % 2 !== 0)
       throw new ProtocolError(`the server sent an entry of ${count} names and values`);
+    else if (count > MAX_FIELDS) throw tooMany(count, "names and values");
     return count;
   }
 
@@ -277,13 +278,13 @@ export class IdsDecoder implements Decoder<IdReply[]> {
         this.#ids.push(null);
         continue;
       }
+      if (length > MAX_ID) throw tooMany(length, "bytes in an id");
       inbox.at = start;
       const end = bulk(inbox);
       if (end < 0) {
         inbox.at = start;
         return false;
       }
-      if (end - inbox.at > MAX_ID) throw tooMany(end - inbox.at, "bytes in an id");
       this.#ids.push(inbox.bytes.latin1Slice(inbox.at, end));
       inbox.at = end + 2;
     }
@@ -295,6 +296,8 @@ export class IdsDecoder implements Decoder<IdReply[]> {
   }
 }
 
+/** More names and values than Redis takes in one command of 1 GB. */
+const MAX_FIELDS = 2 ** 28;
 /** The longest id that Redis writes: two numbers of 20 digits. */
 const MAX_ID = 41;
 

@@ -123,7 +123,7 @@ test.each<[string, () => Decoder<unknown>, Shape, string]>([
 
 test.each<[string, () => Decoder<unknown>, string]>([
   ["as many entries as can be", entries, "*2147483647\r\n"],
-  ["as many fields as can be", entries, "*1\r\n*2\r\n$3\r\n1-1\r\n*2147483646\r\n$1\r\na\r\n"],
+  ["as many fields as can be", entries, "*1\r\n*2\r\n$3\r\n1-1\r\n*268435456\r\n$1\r\na\r\n"],
   ["as many streams as can be", streams, "*2147483647\r\n*2\r\n$1\r\ns\r\n*2147483647\r\n"],
   ["as long a value as can be", entries, "*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\na\r\n$536870912\r\nx"],
   ["as long an id as can be", ids, "$536870912\r\n1-1"],

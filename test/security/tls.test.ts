@@ -1,0 +1,116 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { inspect } from "node:util";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { ConnectionLostError, Database, type DatabaseOptions } from "../../src/index.ts";
+import { type Server, type ServerTls, startServer, waitFor } from "../../src/testing/index.ts";
+import { failure, Watch, within } from "../connection/harness.ts";
+import { certificate } from "../testing/certificate.ts";
+
+const DAY = 86_400_000;
+const folder = mkdtempSync(join(tmpdir(), "walrus-tls-"));
+const databases: Database[] = [];
+
+let right: ServerTls;
+let elsewhere: ServerTls;
+let expired: ServerTls;
+let server: Server;
+let watch: Watch;
+
+beforeAll(async () => {
+  right = await certificate();
+  elsewhere = await certificate({ ip: "127.0.0.2" });
+  expired = await certificate({ until: new Date(Date.now() - DAY) });
+  server = await startServer({ tls: right });
+  watch = new Watch(server);
+});
+afterEach(async () => {
+  for (const db of databases.splice(0)) await db.close();
+  await present(right);
+});
+afterAll(async () => {
+  watch.redis.disconnect();
+  await server.stop();
+  rmSync(folder, { recursive: true });
+});
+
+/** Have the server show another certificate from now on. */
+async function present({ key, cert }: ServerTls): Promise<void> {
+  const files = { "tls-key-file": join(folder, "key.pem"), "tls-cert-file": join(folder, "cert.pem") };
+  writeFileSync(files["tls-key-file"], key);
+  writeFileSync(files["tls-cert-file"], cert);
+  await watch.redis.call("CONFIG", "SET", ...Object.entries(files).flat());
+}
+
+/** A database that trusts one authority, and by default has ioredis's patience: 20 tries, some minutes. */
+function trusting(ca: string | undefined, options: DatabaseOptions = {}): Database {
+  const db = new Database({ ...server.options, tls: ca === undefined ? {} : { ca }, ...options });
+  db.on("error", () => {});
+  databases.push(db);
+  return db;
+}
+
+const calls: Readonly<Record<string, (db: Database) => PromiseLike<unknown>>> = {
+  "Stream.add": (db) => db.Stream("s").add({ a: 1 }),
+  "Stream.addMany": (db) => db.Stream("s").addMany([{ a: 1 }]),
+  "Stream.range": (db) => db.Stream("s").range(),
+  "a blocked read": (db) => db.Stream("s").read({ block: 60_000 }),
+  "a blocked group read": (db) => db.consumerGroup("g", ["s"]).read({ block: 0 }),
+  "ConsumerGroup.create": (db) => db.consumerGroup("g", ["s"]).create(),
+  "Producer.push": (db) => db.producer("s").push({ a: 1 }),
+};
+
+/** What the server shows and what the client trusts, and why that does not go together. */
+const WRONG: readonly [string, () => { shown: ServerTls; ca?: string }, string][] = [
+  ["of an unknown authority", () => ({ shown: right }), "DEPTH_ZERO_SELF_SIGNED_CERT"],
+  ["of another authority", () => ({ shown: right, ca: elsewhere.ca }), "DEPTH_ZERO_SELF_SIGNED_CERT"],
+  ["for another host", () => ({ shown: elsewhere, ca: elsewhere.ca }), "ERR_TLS_CERT_ALTNAME_INVALID"],
+  ["that has expired", () => ({ shown: expired, ca: expired.ca }), "CERT_HAS_EXPIRED"],
+];
+
+describe.each(WRONG)("a certificate %s", (_, make, code) => {
+  test.each(Object.entries(calls))("%s – a ConnectionLostError at once, with the reason", async (_, call) => {
+    const { shown, ca } = make();
+    await present(shown);
+    const { error } = await failure(call(trusting(ca)), 3000);
+    expect(error).toBeInstanceOf(ConnectionLostError);
+    expect((error as Error).message).toMatch(/certificate|altname/i);
+    expect(inspect(error)).toContain(code); // In the chain of causes.
+  });
+
+  test("maxRetriesPerRequest null – nobody waits for ever", async () => {
+    const { shown, ca } = make();
+    await present(shown);
+    const db = trusting(ca, { maxRetriesPerRequest: null });
+    for (const call of Object.values(calls))
+      expect((await failure(call(db), 3000)).error).toBeInstanceOf(ConnectionLostError);
+  });
+});
+
+test("a URL – rediss:// checks the certificate", async () => {
+  const db = new Database(`rediss://127.0.0.1:${server.port}`);
+  db.on("error", () => {});
+  databases.push(db);
+  const { error } = await failure(db.Stream("s").range(), 3000);
+  expect(error).toMatchObject({ code: "CONNECTION_LOST", cause: { code: "DEPTH_ZERO_SELF_SIGNED_CERT" } });
+});
+
+test("a blocked read – a server that shows another certificate when the connection is made anew", async () => {
+  const db = trusting(right.ca, { connectionName: "victim" });
+  const reading = failure(db.Stream("s").read({ block: 60_000 }), 10_000);
+  const [wire] = await watch.blocked(1, "victim");
+  await present(elsewhere);
+  await watch.redis.client("KILL", "ID", wire!.id!);
+  expect((await reading).error).toMatchObject({ cause: { code: "DEPTH_ZERO_SELF_SIGNED_CERT" } });
+});
+
+test("the right certificate shown again – the same database goes on", async () => {
+  await present(elsewhere);
+  const db = trusting(right.ca);
+  await failure(db.Stream("s").add({ a: 1 }), 3000);
+  await present(right);
+  await waitFor(() => db.status === "ready", { what: "the connection", timeout: 10_000 });
+  expect(await within(3000, db.Stream("s").add({ a: 1 }))).toMatch(/^\d+-0$/);
+  expect(await within(3000, db.Stream("s").range())).toHaveLength(1);
+});
