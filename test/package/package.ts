@@ -37,7 +37,9 @@ export async function pack(folder: string): Promise<Packed> {
   // `prepack` builds; what it prints would stand before the JSON.
   await run("npm", ["run", "build", "--silent"], root);
   const args = ["pack", "--json", "--ignore-scripts", "--pack-destination", folder];
-  const [packed] = JSON.parse(await run("npm", args, root)) as [Omit<Packed, "tarball"> & { filename: string }];
+  const [packed] = JSON.parse(await run("npm", args, root)) as [
+    Omit<Packed, "tarball"> & { filename: string },
+  ];
   return { ...packed, tarball: join(folder, packed.filename) };
 }
 

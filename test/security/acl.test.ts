@@ -16,7 +16,9 @@ const rightsOf = (user: string): string[] => {
 /** The rights without one command. */
 const without = (rights: readonly string[], command: string): string[] =>
   rights
-    .map((rule) => rule.replace(new RegExp(`(?<=^|[( ])\\+${command.replace("|", "\\|")}(?=[) ]|$)`, "i"), ""))
+    .map((rule) =>
+      rule.replace(new RegExp(`(?<=^|[( ])\\+${command.replace("|", "\\|")}(?=[) ]|$)`, "i"), ""),
+    )
     .map((rule) => rule.replace(/\( +/, "(").replace(/ {2,}/g, " ").replace(" )", ")"))
     .filter((rule) => rule !== "" && !/^\([~%]/.test(rule));
 
@@ -30,8 +32,16 @@ const LESSER: readonly [string, string, Act][] = [
   ["orders-producer", "evalsha", (db) => db.producer("orders").push({ total: 1 }, { idempotencyKey: "k" })],
   ["orders-worker", "xreadgroup", (db) => db.consumerGroup("billing", ["orders"]).read({ block: 10 })],
   ["orders-worker", "xgroup|create", (db) => db.consumerGroup("billing", ["orders"]).create()],
-  ["orders-worker", "xgroup|create", (db) => db.worker(db.consumerGroup("billing", ["orders"]), () => {}).runOnce()],
-  ["orders-worker", "xreadgroup", (db) => db.worker(db.consumerGroup("billing", ["orders"]), () => {}).runOnce()],
+  [
+    "orders-worker",
+    "xgroup|create",
+    (db) => db.worker(db.consumerGroup("billing", ["orders"]), () => {}).runOnce(),
+  ],
+  [
+    "orders-worker",
+    "xreadgroup",
+    (db) => db.worker(db.consumerGroup("billing", ["orders"]), () => {}).runOnce(),
+  ],
   ["orders-dashboard", "xpending", (db) => db.consumerGroup("billing", ["orders"]).stats()],
   ["orders-dashboard", "xinfo|groups", (db) => db.Stream("orders").groupsInfo()],
   ["orders-operator", "xrange", (db) => db.deadLetters("{orders}:dead").range()],
@@ -66,20 +76,33 @@ afterAll(async () => {
   await server?.stop();
 });
 
-test.each(LESSER)("%s without %s – a ReplyError that says NOPERM, at once (%#)", async (user, command, act) => {
-  const rights = without(rightsOf(user), command);
-  expect(rights).not.toEqual(rightsOf(user));
-  await admin.call("ACL", ["SETUSER", user, "reset", "on", ">secret", ...rights]);
-  const options: DatabaseOptions = { ...server.options, username: user, password: "secret", disableClientInfo: true };
-  await using db = new Database(options);
-  db.on("error", () => {});
-  expectRefused((await failure(act(db), 3000)).error, command);
-});
+test.each(LESSER)(
+  "%s without %s – a ReplyError that says NOPERM, at once (%#)",
+  async (user, command, act) => {
+    const rights = without(rightsOf(user), command);
+    expect(rights).not.toEqual(rightsOf(user));
+    await admin.call("ACL", ["SETUSER", user, "reset", "on", ">secret", ...rights]);
+    const options: DatabaseOptions = {
+      ...server.options,
+      username: user,
+      password: "secret",
+      disableClientInfo: true,
+    };
+    await using db = new Database(options);
+    db.on("error", () => {});
+    expectRefused((await failure(act(db), 3000)).error, command);
+  },
+);
 
 test("a worker that may not read – run() rejects, and does not go on trying", async () => {
   const rights = without(rightsOf("orders-worker"), "xreadgroup");
   await admin.call("ACL", ["SETUSER", "reader", "reset", "on", ">secret", ...rights]);
-  await using db = new Database({ ...server.options, username: "reader", password: "secret", disableClientInfo: true });
+  await using db = new Database({
+    ...server.options,
+    username: "reader",
+    password: "secret",
+    disableClientInfo: true,
+  });
   db.on("error", () => {});
   const { error } = await failure(db.worker(db.consumerGroup("billing", ["orders"]), () => {}).run(), 3000);
   expectRefused(error, "xreadgroup");
@@ -91,8 +114,12 @@ describe("in a cluster", () => {
     cluster = await startServer({ cluster: true });
     for (const node of cluster.nodes) {
       const own = new Database(node.options);
-      for (const [name, missing] of [["whole", ""], ["lesser", "xadd"]] as const) {
-        const rights = missing === "" ? rightsOf("orders-producer") : without(rightsOf("orders-producer"), missing);
+      for (const [name, missing] of [
+        ["whole", ""],
+        ["lesser", "xadd"],
+      ] as const) {
+        const rights =
+          missing === "" ? rightsOf("orders-producer") : without(rightsOf("orders-producer"), missing);
         const more = ["+cluster|slots", "+cluster|info", "+asking", "+client|setname"];
         await own.call("ACL", ["SETUSER", name, "reset", "on", ">secret", ...rights, ...more]);
       }
@@ -103,7 +130,9 @@ describe("in a cluster", () => {
 
   const as = (username: string): ClusterDatabase => {
     const nodes = cluster.nodes.map(({ host, port }) => ({ host, port }));
-    const db = new ClusterDatabase(nodes, { redisOptions: { username, password: "secret", disableClientInfo: true } });
+    const db = new ClusterDatabase(nodes, {
+      redisOptions: { username, password: "secret", disableClientInfo: true },
+    });
     db.on("error", () => {});
     return db;
   };
@@ -113,13 +142,18 @@ describe("in a cluster", () => {
     expect(await db.Stream("orders").add({ total: 1 })).toMatch(/-0$/);
     expect(await db.Stream("orders").addMany([{ total: 1 }])).toHaveLength(1);
     const once = { idempotencyKey: "k" };
-    expect(await db.producer("orders").push({ total: 1 }, once)).toBe(await db.producer("orders").push({ total: 1 }, once));
+    expect(await db.producer("orders").push({ total: 1 }, once)).toBe(
+      await db.producer("orders").push({ total: 1 }, once),
+    );
   });
 
   test("orders-producer without xadd – a ReplyError that says NOPERM", async () => {
     await using db = as("lesser");
     await waitFor(() => db.status === "ready", { what: "the cluster" });
-    for (const act of [() => db.Stream("orders").add({ total: 1 }), () => db.Stream("orders").addMany([{ total: 1 }])])
+    for (const act of [
+      () => db.Stream("orders").add({ total: 1 }),
+      () => db.Stream("orders").addMany([{ total: 1 }]),
+    ])
       expectRefused((await failure(act(), 5000)).error, "xadd");
   });
 });

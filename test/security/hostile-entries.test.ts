@@ -134,7 +134,14 @@ describe("records by key", () => {
   );
 
   test("attributes – a key never takes a member's place, nor the prototype's", () => {
-    const group = db.consumerGroup("g", ["__proto__", "constructor", "to-string", "read", "then", "has-own-property"]);
+    const group = db.consumerGroup("g", [
+      "__proto__",
+      "constructor",
+      "to-string",
+      "read",
+      "then",
+      "has-own-property",
+    ]);
     for (const name of ["constructor", "toString", "read", "hasOwnProperty", "__proto__"] as const)
       expect(Object.hasOwn(group, name)).toBe(false);
     expect(typeof group.read).toBe("function");
@@ -144,7 +151,9 @@ describe("records by key", () => {
   test("positions of a consumer – a key that is named as a member begins where it is told", async () => {
     const stream = db.Stream("constructor");
     const first = await stream.add({ a: 1 });
-    await using consumer = db.consumer(["constructor", "__proto__"], { from: { constructor: "earliest" } as never });
+    await using consumer = db.consumer(["constructor", "__proto__"], {
+      from: { constructor: "earliest" } as never,
+    });
     expect((await consumer.getMessage())!.id).toBe(first);
   });
 });
@@ -171,7 +180,10 @@ describe("headers", () => {
     const id = await db.xadd(KEY, "*", "a", "2", "@headers", value);
     await db.Stream(KEY).add({ a: 3 });
     for (const codec of [text, json()] as Codec<unknown>[]) {
-      const error = (await db.Stream(KEY, { codec }).read().catch((thrown: unknown) => thrown)) as DecodeError;
+      const error = (await db
+        .Stream(KEY, { codec })
+        .read()
+        .catch((thrown: unknown) => thrown)) as DecodeError;
       expect(error).toBeInstanceOf(DecodeError);
       if (codec !== (text as Codec<unknown>)) continue;
       expect(error.id).toBe(id);
@@ -181,7 +193,8 @@ describe("headers", () => {
   });
 
   test("names of prototypes, values that are no texts – are headers, of texts", async () => {
-    const hostile = '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"toString":7,"n":null}';
+    const hostile =
+      '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"toString":7,"n":null}';
     await db.xadd(KEY, "*", "a", "1", "@headers", hostile);
     const [{ headers }] = (await db.Stream(KEY).range()) as [Message<unknown>];
     expect(Object.keys(headers)).toEqual(["__proto__", "constructor", "toString", "n"]);
@@ -239,7 +252,14 @@ describe("dead letters", () => {
   test("@dead – its names are not members, and where it leads is as it says", async () => {
     const stream = "__proto__";
     const dead = deadLetterKey(stream);
-    await db.xadd(dead, "*", "__proto__", "polluted", "@dead", note({ stream, toString: "x", __proto__: { a: 1 } }));
+    await db.xadd(
+      dead,
+      "*",
+      "__proto__",
+      "polluted",
+      "@dead",
+      note({ stream, toString: "x", __proto__: { a: 1 } }),
+    );
     const letters = db.deadLetters(dead);
     const [letter] = await letters.range();
     expect(letter!.origin).toMatchObject({ stream });
@@ -258,7 +278,12 @@ describe("codecs", () => {
   const byName = Object.fromEntries(CODECS.map((row) => [row[0], row]));
 
   test("json – __proto__ is a property of the value", async () => {
-    await db.xadd(KEY, "*", "json", '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}');
+    await db.xadd(
+      KEY,
+      "*",
+      "json",
+      '{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}',
+    );
     const [{ data }] = (await db.Stream(KEY, { codec: json<object>() }).range()) as [Message<object>];
     expect(Object.keys(data)).toEqual(["__proto__", "constructor"]);
     expect(Object.getPrototypeOf(data)).toBe(Object.prototype);
@@ -267,7 +292,10 @@ describe("codecs", () => {
   test.each<[string, string]>([
     ["a map with __proto__", "81a95f5f70726f746f5f5f81a8706f6c6c7574656401"],
     ["a record with __proto__", "d4724091a95f5f70726f746f5f5f81a8706f6c6c7574656401"],
-    ["a record with code for a name", `d4724091${"d9257822297d297d28676c6f62616c546869732e706f6c6c757465643d31292f2f5c22"}01`],
+    [
+      "a record with code for a name",
+      `d4724091${"d9257822297d297d28676c6f62616c546869732e706f6c6c757465643d31292f2f5c22"}01`,
+    ],
   ])("msgpack – %s: no prototype is touched, no code is run", async (_, hex) => {
     await db.xadd(KEY, "*", "msgpack", Buffer.from(hex, "hex"));
     const stream = db.Stream(KEY, { codec: msgpack<Record<string, unknown>>() });
@@ -320,7 +348,10 @@ describe("maxEntrySize", () => {
     ["Producer.push", () => db.producer(KEY).push(large)],
     ["Producer.push, with a key", () => db.producer(KEY).push(large, { idempotencyKey: "k" })],
     ["Producer.pushMany, with keys", () => db.producer(KEY).pushMany([large], { idempotencyKey: () => "k" })],
-    ["many small fields", () => db.Stream(KEY).add(Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [i, ""])))],
+    [
+      "many small fields",
+      () => db.Stream(KEY).add(Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [i, ""]))),
+    ],
     ["characters of three bytes", () => db.Stream(KEY).add({ a: "€".repeat(MB / 3 + 1) })],
     ["bytes", () => db.Stream(KEY, { codec: bytes }).add({ a: Buffer.alloc(MB) })],
     ["headers", () => db.Stream(KEY).add({ a: 1 }, { headers: { h: "x".repeat(MB) } })],
@@ -337,10 +368,15 @@ describe("maxEntrySize", () => {
     expect((await db.Stream(KEY).range())[0]!.data).toEqual(exact);
   });
 
-  test.each([0, -1, 1.5, MB - 1, 512 * MB + 1, "1e9", null, Number.NaN])("%s – is refused at the door", (size) => {
-    const options = { lazyConnect: true, maxEntrySize: size as number };
-    expect(() => new Database(options)).toThrow(/^maxEntrySize must be a whole number from 1048576 to 536870912/);
-  });
+  test.each([0, -1, 1.5, MB - 1, 512 * MB + 1, "1e9", null, Number.NaN])(
+    "%s – is refused at the door",
+    (size) => {
+      const options = { lazyConnect: true, maxEntrySize: size as number };
+      expect(() => new Database(options)).toThrow(
+        /^maxEntrySize must be a whole number from 1048576 to 536870912/,
+      );
+    },
+  );
 
   test("a URL – may hold it", async () => {
     await using own = new Database(`${server.url}?maxEntrySize=${MB}`);
@@ -350,15 +386,26 @@ describe("maxEntrySize", () => {
   test.each([
     ["text", text],
     ["json", json()],
-  ] as [string, Codec<unknown>][])("%s – a larger one that is there: a DecodeError, the connection stays", async (_, codec) => {
-    const before = await db.xadd(KEY, "*", "json", "1");
-    const id = await db.xadd(KEY, "*", "json", "x".repeat(4 * MB), "b", "2");
-    const after = await db.xadd(KEY, "*", "json", "3");
-    const error = (await db.Stream(KEY, { codec }).read().catch((thrown: unknown) => thrown)) as DecodeError;
-    expect(error).toBeInstanceOf(DecodeError);
-    expect(error).toMatchObject({ id, stream: KEY, fields: {}, issues: [{ message: "it is larger than maxEntrySize" }] });
-    expect(error.decoded.map((message) => (message as Message<unknown>).id)).toEqual([before, after]);
-  });
+  ] as [string, Codec<unknown>][])(
+    "%s – a larger one that is there: a DecodeError, the connection stays",
+    async (_, codec) => {
+      const before = await db.xadd(KEY, "*", "json", "1");
+      const id = await db.xadd(KEY, "*", "json", "x".repeat(4 * MB), "b", "2");
+      const after = await db.xadd(KEY, "*", "json", "3");
+      const error = (await db
+        .Stream(KEY, { codec })
+        .read()
+        .catch((thrown: unknown) => thrown)) as DecodeError;
+      expect(error).toBeInstanceOf(DecodeError);
+      expect(error).toMatchObject({
+        id,
+        stream: KEY,
+        fields: {},
+        issues: [{ message: "it is larger than maxEntrySize" }],
+      });
+      expect(error.decoded.map((message) => (message as Message<unknown>).id)).toEqual([before, after]);
+    },
+  );
 
   test("Worker – it ends among the dead letters, whole", async () => {
     const group = db.consumerGroup("g", [KEY]);
@@ -369,7 +416,9 @@ describe("maxEntrySize", () => {
     const seen: string[] = [];
     await using worker = db.worker(group, ({ data }) => void seen.push(data.a!));
     const running = worker.run();
-    await waitFor(async () => (await db.xlen(DEAD)) === 1 && seen.length === 1, { what: "both to be settled" });
+    await waitFor(async () => (await db.xlen(DEAD)) === 1 && seen.length === 1, {
+      what: "both to be settled",
+    });
     await worker.stop();
     await running;
     expect(seen).toEqual(["1"]);

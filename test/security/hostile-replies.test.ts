@@ -83,7 +83,14 @@ const tooMuch: [string, keyof typeof ways, string | Buffer | (() => Iterable<Buf
   ["more entries than were asked for", "read", reply([[STREAM, Array(11).fill(ENTRY)]])],
   ["more entries than were asked for", "groupRead", reply([[STREAM, Array(11).fill(ENTRY)]])],
   ["entries without end", "range", () => endless("*2147483647\r\n", reply(ENTRY).toString())],
-  ["more streams than were asked for", "read", reply([[STREAM, [ENTRY]], [STREAM, [ENTRY]]])],
+  [
+    "more streams than were asked for",
+    "read",
+    reply([
+      [STREAM, [ENTRY]],
+      [STREAM, [ENTRY]],
+    ]),
+  ],
   ["a stream that was not asked for", "read", reply([["other", [ENTRY]]])],
   ["a stream named as a prototype", "groupRead", reply([["__proto__", [ENTRY]]])],
   ["an id of a megabyte", "range", reply([["1".repeat(MB / 2), ["a", "1"]]])],
@@ -106,7 +113,10 @@ test.each(tooMuch)("%s – to %s: a ProtocolError at once", async (_, way, bytes
 test.each<[string, () => Iterable<Buffer>]>([
   ["nesting", () => endless("", "*2\r\n:1\r\n")],
   ["fields", () => endless("*1\r\n*2\r\n$3\r\n1-1\r\n*1000000\r\n", "$1\r\na\r\n")],
-  ["one value", () => endless("*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\na\r\n$536870912\r\n", "x".repeat(65_536))],
+  [
+    "one value",
+    () => endless("*1\r\n*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\na\r\n$536870912\r\n", "x".repeat(65_536)),
+  ],
 ])("%s without end – is not kept in memory", async (_, bytes) => {
   rogue.attack = onStreams(bytes);
   const before = process.memoryUsage().arrayBuffers;

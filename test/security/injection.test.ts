@@ -82,7 +82,9 @@ test.each(HOSTILE.map((name) => [JSON.stringify(name), stored(name)] as const))(
     expect(await group.removeIdleConsumers({ idle: 0 })).toEqual(expect.any(Array));
     expect((await group.stats()).pending).toBe(0);
     expect(await db.get("canary")).toBe("alive");
-    expect((await db.keys("*")).filter((other) => other !== "canary" && !other.includes(stored("orders")))).toEqual([]);
+    expect(
+      (await db.keys("*")).filter((other) => other !== "canary" && !other.includes(stored("orders"))),
+    ).toEqual([]);
   },
   20_000,
 );

@@ -2,7 +2,15 @@ import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { InvalidArgumentError, ProtocolError } from "../../src/ground/errors.ts";
 import { bytes as bytesCodec, json } from "../../src/wire/codec.ts";
-import { compareIds, type IdPosition, nextId, orderOf, parseId, previousId, toId } from "../../src/wire/id.ts";
+import {
+  compareIds,
+  type IdPosition,
+  nextId,
+  orderOf,
+  parseId,
+  previousId,
+  toId,
+} from "../../src/wire/id.ts";
 import { type Message, MessageList } from "../../src/wire/message.ts";
 import { EntriesDecoder, IdsDecoder, StreamsDecoder } from "../../src/wire/reply.ts";
 import { type Decoder, ErrorReply, Inbox, SequenceDecoder } from "../../src/wire/resp.ts";
@@ -69,7 +77,12 @@ function run(decoder: Decoder<unknown>, all: Buffer, at: readonly number[], inbo
     if (isDone) break;
   }
   if (performance.now() - start > MOST_TIME) throw new Error("it took too long");
-  return { isDone, left: all.length - from + inbox.size, held, plain: isDone ? plain(decoder.result()) : null };
+  return {
+    isDone,
+    left: all.length - from + inbox.size,
+    held,
+    plain: isDone ? plain(decoder.result()) : null,
+  };
 }
 
 /** A result as plain values: lists as their messages or what they refuse. */
@@ -78,7 +91,9 @@ function plain(result: unknown): unknown {
   if (result instanceof ErrorReply) return { error: result.text };
   if (!(result instanceof MessageList)) return result;
   const outcomes = result.outcomes() as (Message<unknown> | Error)[];
-  return outcomes.map((one) => (one instanceof Error ? String(one) : { ...one, headers: { ...one.headers } }));
+  return outcomes.map((one) =>
+    one instanceof Error ? String(one) : { ...one, headers: { ...one.headers } },
+  );
 }
 
 /** What a tree decodes to: the model of the decoder. */
@@ -92,16 +107,20 @@ function expectEqual(actual: unknown, expected: unknown): void {
     throw new Error(`got ${JSON.stringify(actual)}, not ${JSON.stringify(expected)}`);
 }
 
-const whole = fc.property(kind.chain((of) => fc.tuple(fc.constant(of), KINDS[of]!.shape)), cuts, ([of, shape], at) => {
-  const all = reply(shape);
-  const { decoder } = KINDS[of]!;
-  const once = run(decoder(), all, []);
-  if (!once.isDone || once.left > 0) throw new Error("a whole reply is not complete");
-  if (of === "values") expectEqual(once.plain, [modelOf(shape)]);
-  if (of === "ids") expectEqual(once.plain, [shape]);
-  const everywhere = all.length < 400 ? Array.from({ length: all.length }, (_, i) => i) : [];
-  for (const some of [at, everywhere]) expectEqual(run(decoder(), all, some).plain, once.plain);
-});
+const whole = fc.property(
+  kind.chain((of) => fc.tuple(fc.constant(of), KINDS[of]!.shape)),
+  cuts,
+  ([of, shape], at) => {
+    const all = reply(shape);
+    const { decoder } = KINDS[of]!;
+    const once = run(decoder(), all, []);
+    if (!once.isDone || once.left > 0) throw new Error("a whole reply is not complete");
+    if (of === "values") expectEqual(once.plain, [modelOf(shape)]);
+    if (of === "ids") expectEqual(once.plain, [shape]);
+    const everywhere = all.length < 400 ? Array.from({ length: all.length }, (_, i) => i) : [];
+    for (const some of [at, everywhere]) expectEqual(run(decoder(), all, some).plain, once.plain);
+  },
+);
 
 const anyReply = fc.oneof(...Object.values(KINDS).map(({ shape }) => shape));
 
@@ -113,7 +132,23 @@ const damage = fc.array(
       fc.constant(Buffer.alloc(0)),
       fc.uint8Array({ maxLength: 4 }).map((some) => Buffer.from(some)),
       fc
-        .constantFrom("*", "$", "-", ":", "+", "\r\n", "\r", "*-1\r\n", "$-1\r\n", "*2147483647\r\n", "$536870912\r\n", "*3\r\n", "_\r\n", "99999999", "*1\r\n".repeat(40))
+        .constantFrom(
+          "*",
+          "$",
+          "-",
+          ":",
+          "+",
+          "\r\n",
+          "\r",
+          "*-1\r\n",
+          "$-1\r\n",
+          "*2147483647\r\n",
+          "$536870912\r\n",
+          "*3\r\n",
+          "_\r\n",
+          "99999999",
+          "*1\r\n".repeat(40),
+        )
         .map((some) => Buffer.from(some)),
     ),
     fc.nat(6),
@@ -146,10 +181,26 @@ const mutated = fc.property(kind, anyReply, damage, cuts, (of, shape, harm, at) 
 /** Garbage in chunks for as long as it is taken: a decoder that waits must not hold it. */
 const endless = fc.property(
   kind,
-  fc.array(fc.oneof(fc.constantFrom("*2\r\n", "*1\r\n", ":1\r\n", "$1\r\na\r\n", "$3\r\n1-1\r\n", "+x\r\n", "x", "*9999999\r\n", "$99999\r\n"), value), {
-    minLength: 1,
-    maxLength: 6,
-  }),
+  fc.array(
+    fc.oneof(
+      fc.constantFrom(
+        "*2\r\n",
+        "*1\r\n",
+        ":1\r\n",
+        "$1\r\na\r\n",
+        "$3\r\n1-1\r\n",
+        "+x\r\n",
+        "x",
+        "*9999999\r\n",
+        "$99999\r\n",
+      ),
+      value,
+    ),
+    {
+      minLength: 1,
+      maxLength: 6,
+    },
+  ),
   fc.integer({ min: 1, max: 5000 }),
   (of, parts, size) => {
     const piece = Buffer.from(parts.join(""));
@@ -165,7 +216,10 @@ const endless = fc.property(
   },
 );
 
-const part = fc.oneof(fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }), fc.constantFrom(0n, 1n, 2n ** 53n, 2n ** 64n - 1n));
+const part = fc.oneof(
+  fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
+  fc.constantFrom(0n, 1n, 2n ** 53n, 2n ** 64n - 1n),
+);
 const parts = fc.tuple(part, part);
 const sign = (number: bigint | number): number => (number < 0 ? -1 : number > 0 ? 1 : 0);
 
@@ -173,7 +227,10 @@ const order = fc.property(parts, parts, fc.nat(3), ([ms, sequence], [otherMs, ot
   const a = `${"0".repeat(Math.min(zeros, 20 - String(ms).length))}${ms}-${sequence}`;
   const [b, exact] = [`${otherMs}-${otherSequence}`, `${ms}-${sequence}`];
   const expected = sign(ms - otherMs) || sign(sequence - otherSequence);
-  expectEqual([sign(compareIds(a, b)), sign(orderOf(exact, b)), sign(compareIds(b, a))], [expected, expected, -expected || 0]);
+  expectEqual(
+    [sign(compareIds(a, b)), sign(orderOf(exact, b)), sign(compareIds(b, a))],
+    [expected, expected, -expected || 0],
+  );
   const { timestamp, sequence: parsed } = parseId(a);
   expectEqual([timestamp.getTime(), parsed], [new Date(Number(ms)).getTime(), Number(sequence)]);
   if (exact !== "18446744073709551615-18446744073709551615") {

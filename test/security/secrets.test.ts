@@ -6,7 +6,7 @@ import {
   Database,
   type DatabaseOptions,
   type Logger,
-  ReplyError,
+  type ReplyError,
   WalrusError,
 } from "../../src/index.ts";
 import { type SentinelServer, type Server, startServer, waitFor } from "../../src/testing/index.ts";
@@ -35,7 +35,10 @@ afterAll(async () => {
 
 /** All that a careless log could make of a value. */
 function everythingOf(value: unknown, depth = 0): string {
-  const texts = [inspect(value, { depth: 30, getters: true, maxStringLength: null, maxArrayLength: null }), String(value)];
+  const texts = [
+    inspect(value, { depth: 30, getters: true, maxStringLength: null, maxArrayLength: null }),
+    String(value),
+  ];
   try {
     texts.push(JSON.stringify(value) ?? "");
   } catch {} // Cyclic, or a bigint: then nobody logs it so.
@@ -75,7 +78,10 @@ async function provoke(
   try {
     for (const use of Object.values(uses)) {
       const { error } = await failure(use(db), 10_000);
-      expect(kinds.some((kind) => error instanceof kind), inspect(error)).toBe(true);
+      expect(
+        kinds.some((kind) => error instanceof kind),
+        inspect(error),
+      ).toBe(true);
       expectSafe(error);
     }
     expectSafe(db);
@@ -106,12 +112,15 @@ test.each([2, 3] as const)("a password that is wrong, protocol %i – errors wit
   await other.stop();
 });
 
-test.each(["HELLO", "AUTH"])("a server that does not know %s – repeats the password, we do not", async (command) => {
-  const other = await startServer({ password: "another", args: ["--rename-command", command, ""] });
-  for (const protocol of [2, 3] as const)
-    await provoke(new Database(wrong({ port: other.port, password: SECRET, protocol })), [WalrusError]);
-  await other.stop();
-});
+test.each(["HELLO", "AUTH"])(
+  "a server that does not know %s – repeats the password, we do not",
+  async (command) => {
+    const other = await startServer({ password: "another", args: ["--rename-command", command, ""] });
+    for (const protocol of [2, 3] as const)
+      await provoke(new Database(wrong({ port: other.port, password: SECRET, protocol })), [WalrusError]);
+    await other.stop();
+  },
+);
 
 test("nobody listens to errors – what ioredis prints has no password", async () => {
   const other = await startServer({ password: "another", args: ["--rename-command", "AUTH", ""] });
@@ -139,7 +148,10 @@ test("no server, a path that is none, a lost connection, TLS – ConnectionLostE
 
 test("Sentinel – neither its password nor the master's", async () => {
   const sentinel: SentinelServer = await startServer({ sentinel: true, password: "another" });
-  const { sentinels, name } = sentinel.options as unknown as { sentinels: { host: string; port: number }[]; name: string };
+  const { sentinels, name } = sentinel.options as unknown as {
+    sentinels: { host: string; port: number }[];
+    name: string;
+  };
   const base = { sentinels, name, ...HASTY, sentinelRetryStrategy: () => null, connectTimeout: 500 };
   await provoke(new Database({ ...base, password: SECRET }), [WalrusError]);
   await provoke(new Database({ ...base, password: SECRET, sentinelPassword: SECRET }), [WalrusError]);
@@ -169,10 +181,33 @@ test("every object – printed and as JSON", async () => {
   await waitFor(() => facts.length > 0, { what: "something in the log" });
   const worker = db.worker(group, () => {});
   const message = (await db.Stream("s").range())[0];
-  const things = { db, group, app, trial, worker, message, series: db.timeSeries("t", ["s"]), stream: db.Stream("s") };
-  const more = { consumer: db.consumer("s"), producer: db.producer("s"), dead: db.deadLetters("d"), range: db.Stream("s").range() };
-  for (const thing of [...Object.values(things), ...Object.values(more), ...Object.values(group.streams)]) expectSafe(thing);
-  expectSafe([things, more, facts, app.asyncapi(), await app.health(), worker.metrics(), await group.stats()]);
+  const things = {
+    db,
+    group,
+    app,
+    trial,
+    worker,
+    message,
+    series: db.timeSeries("t", ["s"]),
+    stream: db.Stream("s"),
+  };
+  const more = {
+    consumer: db.consumer("s"),
+    producer: db.producer("s"),
+    dead: db.deadLetters("d"),
+    range: db.Stream("s").range(),
+  };
+  for (const thing of [...Object.values(things), ...Object.values(more), ...Object.values(group.streams)])
+    expectSafe(thing);
+  expectSafe([
+    things,
+    more,
+    facts,
+    app.asyncapi(),
+    await app.health(),
+    worker.metrics(),
+    await group.stats(),
+  ]);
   expect(inspect(db)).toBe(`<Database 127.0.0.1:${server.port}/0 ready>`);
   expect(JSON.stringify({ db })).toBe(`{"db":"<Database 127.0.0.1:${server.port}/0 ready>"}`);
   await trial[Symbol.asyncDispose]();
