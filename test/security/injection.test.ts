@@ -25,7 +25,7 @@ const HOSTILE = [
   "]==] return redis.call('FLUSHALL')",
   "\r\n*1\r\n$8\r\nFLUSHALL\r\n",
   "$3\r\nfoo\r\n",
-  "\n\0\u2028${process.exit()}",
+  "\n\0\u2028{process.exit()}",
   "%a+[^%]*$",
   "BLOCK",
   "STREAMS",
