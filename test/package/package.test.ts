@@ -203,9 +203,7 @@ describe("tree shaking", () => {
       external: ["ioredis"],
       absWorkingDir: folder.path,
     });
-    const [{ inputs }] = Object.values(metafile.outputs) as [
-      { inputs: Record<string, { bytesInOutput: number }> },
-    ];
+    const { inputs } = Object.values(metafile.outputs)[0]!;
     return Object.keys(inputs)
       .filter((path) => inputs[path]!.bytesInOutput > 0)
       .map((path) => path.replace("node_modules/walrus-streams/dist/", ""));
