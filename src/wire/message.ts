@@ -9,9 +9,10 @@ import {
   issuesOf,
   NO_HEADERS,
   type Payload,
-  PayloadIssues,
   type RawField,
   setOwn,
+  TOO_LARGE,
+  withoutHeaders,
 } from "./codec.ts";
 import { millisecondsOf, sequenceOf } from "./id.ts";
 import { messageColumns } from "./message-table.ts";
@@ -266,7 +267,6 @@ export type MessageMaker<T, M> = {
 
 /**
  * Collects the messages of one stream from one reply: decoded ones in order, and what would not decode.
- *
  * Entries come in by {@link MessageList.text} from the fast path or by {@link MessageList.fields}.
  */
 export class MessageList<T, M> {
@@ -294,7 +294,6 @@ export class MessageList<T, M> {
 
   /**
    * Take an entry whose fields are a text record already; `headers` is the reserved field's text.
-   *
    * False, and nothing taken, where the headers do not decode: then {@link MessageList.fields} is to refuse the entry,
    * with its bytes as they are stored.
    */
@@ -319,9 +318,8 @@ export class MessageList<T, M> {
 
   /** Take an entry that is larger than a reader may hold: all that is known of it is its id. */
   tooLarge(id: string): void {
-    this.count++;
-    this.lastId = id;
-    this.#refuse(id, [], new PayloadIssues([{ message: "it is larger than maxEntrySize" }]));
+    this.deleted(id);
+    this.#refuse(id, [], TOO_LARGE);
   }
 
   /** Take an entry's raw fields; views into a buffer that may change after the call. */
@@ -399,10 +397,4 @@ export class MessageList<T, M> {
       error: new DecodeError({ stream: this.stream, id, fields: raw }, issuesOf(error)),
     });
   }
-}
-
-/** The payload's fields; the last headers, which count, are at `at`: mostly alone, and at the end. */
-function withoutHeaders(fields: readonly RawField[], at: number): readonly RawField[] {
-  if (at === 1 && fields.length === 2 && fields[0]!.name !== HEADERS_FIELD) return [fields[0]!];
-  return fields.filter(({ name }) => name !== HEADERS_FIELD);
 }
