@@ -14,6 +14,7 @@ import { type Argument, type Decoder, ErrorReply, type Request } from "../wire/r
 import { AskingDecoder, asking } from "./asking.ts";
 import { send } from "./command.ts";
 import {
+  backoff,
   breakOff,
   causeOf,
   clusterReady,
@@ -397,9 +398,3 @@ function refusalOf(result: unknown): ErrorReply | null {
 const STALE: ReadonlySet<string> = new Set(["READONLY", "MASTERDOWN", "LOADING"]);
 /** What a node says whose slot moves, or has moved; in a write of many commands, between two of them. */
 export const REDIRECTS: ReadonlySet<string> = new Set(["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"]);
-
-/** Milliseconds to wait before try `attempt` + 1: 50 ms doubling to 2 s, with a random half. */
-function backoff(attempt: number): number {
-  const most = Math.min(50 * 2 ** attempt, 2000);
-  return most / 2 + (Math.random() * most) / 2;
-}

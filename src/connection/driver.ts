@@ -196,3 +196,9 @@ export async function clusterReady(cluster: Cluster): Promise<void> {
     cluster.on("disconnecting", onDisconnecting);
   });
 }
+
+/** Milliseconds to wait before try `attempt` + 1: 50 ms doubling to 2 s, with a random half. */
+export function backoff(attempt: number): number {
+  const most = Math.min(50 * 2 ** attempt, 2000);
+  return most / 2 + (Math.random() * most) / 2;
+}

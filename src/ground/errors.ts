@@ -359,17 +359,15 @@ const RETRIABLE: ReadonlySet<string> = new Set(
  * Turn the server's error text into the error that stands for it.
  *
  * The one place where Redis's words are read. The texts are those of Redis 7.0 to 8.x and Valkey 7.2 to 9.x
- * (`t_stream.c`, `server.c`).
+ * (`t_stream.c`, `server.c`). The arguments of an unknown command are left out: a password may be among them.
  */
 export function replyError(full: string, options: ReplyErrorOptions = {}): ReplyError {
-  // Of a command that it does not know the server repeats the arguments: a password may be among them.
   const text = full.replace(/, with args beginning with:.*$/s, "");
   if (text.startsWith("WRONGTYPE")) return new WrongTypeError(text, options);
   if (text.startsWith("NOGROUP")) return new NoSuchGroupError(text, options);
   if (text.startsWith("BUSYGROUP")) return new GroupExistsError(text, options);
-  if (/^ERR (no such key|The XGROUP subcommand requires the key to exist)/i.test(text)) {
+  if (/^ERR (no such key|The XGROUP subcommand requires the key to exist)/i.test(text))
     return new NoSuchStreamError(text, options);
-  }
   return new ReplyError(text, options);
 }
 
