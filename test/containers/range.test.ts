@@ -225,5 +225,5 @@ test("Range – its class and how it prints", () => {
   expect(inspect(small.range(1, new Date(2), 5).reverse())).toBe(
     "<Range small 1-0 .. 2-18446744073709551615, at most 5, reversed>",
   );
-  expect(inspect(small.range())).toBe("<Range - .. +>");
+  expect(inspect(small.range())).toBe("<Range small - .. +>");
 });
