@@ -2,6 +2,7 @@ import { readdir } from "node:fs/promises";
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type ClusterServer, type Server, startServer } from "../../src/testing/index.ts";
+import { runtime } from "../runtimes/program.ts";
 import { run } from "./program.ts";
 
 /** What each example prints, among other lines. */
@@ -90,6 +91,11 @@ afterAll(async () => {
   await Promise.all([server?.stop(), cluster?.stop()]);
 });
 
+/** A text without what Deno's and Bun's `console.log` do their own way with values: quotes, space, last commas. */
+function bare(text: string): string {
+  return text.replace(/["'`\\\s]/g, "").replace(/,(?=[}\]])/g, "");
+}
+
 /** The keys of a server that are not told to stay, once nothing runs on it. */
 async function keysOf({ options }: Server): Promise<string[]> {
   const redis = new Redis(options);
@@ -118,7 +124,8 @@ test.concurrent.for(Object.entries(EXAMPLES))(
     const { exitCode, stdout, stderr } = await run(file, { env });
     expect(stderr).toBe("");
     expect(exitCode).toBe(0);
-    expect(stdout.split("\n")).toEqual(expect.arrayContaining([...lines]));
+    if (runtime === "node") expect(stdout.split("\n")).toEqual(expect.arrayContaining([...lines]));
+    else for (const line of lines) expect(bare(stdout)).toContain(bare(line));
   },
 );
 

@@ -62,7 +62,8 @@ function start(file: string, { env = {}, interruptAt, timeout = 60_000 }: Progra
       stdout += chunk;
       if (isInterrupted || !interruptAt?.test(stdout)) return;
       isInterrupted = true;
-      child.kill("SIGINT");
+      // Not by `ChildProcess.kill`, after which Deno says that the signal ended it.
+      process.kill(child.pid!, "SIGINT");
     });
     child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
       stderr += chunk;

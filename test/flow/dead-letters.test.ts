@@ -115,7 +115,7 @@ test("DeadLetters.range – count, bounds, reverse, pages of 1,000; nothing is s
   expect(numbers(await letters.range(`(${all[5]!.id}`, undefined, 1))).toEqual([6]);
   expect(await letters.range(all[7]!, all[5]!)).toEqual([]);
   expect(idsOf(await collect(letters))).toEqual(idsOf(all));
-  expect(inspect(letters.range())).toBe("<Range - .. +>");
+  expect(inspect(letters.range())).toBe(`<Range ${letters.key} - .. +>`);
 });
 
 test("DeadLetters.range – poison of every kind is shown, in its place", async () => {

@@ -99,10 +99,10 @@ export async function startDocker(
         return;
       }
       case "pause":
-        child?.kill("SIGSTOP");
+        signal(child, "SIGSTOP");
         return send(204);
       case "unpause":
-        child?.kill("SIGCONT");
+        signal(child, "SIGCONT");
         return send(204);
       case "kill":
       case "stop":
@@ -154,10 +154,10 @@ export async function startDocker(
     });
   }
 
-  async function end(container: Container, signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+  async function end(container: Container, name: "SIGTERM" | "SIGKILL"): Promise<void> {
     const { child } = container;
     if (child === null) return;
-    child.kill(signal);
+    signal(child, name);
     await once(child, "close");
   }
 
@@ -187,6 +187,11 @@ export async function startDocker(
     },
   };
   return docker;
+}
+
+/** Not by `ChildProcess.kill`, which on Deno works once only. */
+function signal(child: ChildProcess | null, name: NodeJS.Signals): void {
+  if (child?.pid !== undefined && child.exitCode === null) process.kill(child.pid, name);
 }
 
 async function read(request: IncomingMessage): Promise<string> {

@@ -13,13 +13,16 @@ export interface Run {
   readonly entry: string;
   readonly n: string;
   readonly deliveries: number;
-  /** When it began and ended, in nanoseconds of a clock that all processes share; `null` where it never ended. */
-  readonly from: bigint;
-  to: bigint | null;
+  /**
+   * Which line of the ledger says that it began, and which that it ended; `null` where it never ended. All processes
+   * share this order; a clock they do not: that of Deno and of Bun begins with the process.
+   */
+  readonly from: number;
+  to: number | null;
 }
 
 /**
- * When which worker began and ended to handle which entry: a file that several processes write, a line at a time.
+ * In which order workers began and ended to handle entries: a file that several processes write, a line at a time.
  *
  * Written synchronously, so that what a worker has begun is there whatever kills it next.
  */
@@ -65,17 +68,15 @@ export class Ledger {
   runs(): Run[] {
     const runs: Run[] = [];
     const open = new Map<string, Run[]>();
-    for (const line of readFileSync(this.file, "utf8").split("\n")) {
+    for (const [at, line] of readFileSync(this.file, "utf8").split("\n").entries()) {
       if (line === "") continue;
-      const [time, what, worker, entry, deliveries, n] = JSON.parse(line) as [
-        string,
+      const [what, worker, entry, deliveries, n] = JSON.parse(line) as [
         string,
         string,
         string,
         number,
         string,
       ];
-      const at = BigInt(time);
       const name = `${worker} ${entry}`;
       if (what === "begin") {
         const run: Run = { worker, entry, n, deliveries: Number(deliveries), from: at, to: null };
@@ -114,7 +115,7 @@ export class Ledger {
   }
 
   #line(...words: unknown[]): void {
-    appendFileSync(this.file, `${JSON.stringify([String(process.hrtime.bigint()), ...words])}\n`);
+    appendFileSync(this.file, `${JSON.stringify(words)}\n`);
   }
 
   [Symbol.dispose](): void {

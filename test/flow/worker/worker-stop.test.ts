@@ -214,7 +214,8 @@ test.each<[unknown, NodeJS.Signals]>([
   await at.watch.redis.xadd(at.key, "3-0", "n", "b");
   const { child: process_, lines, ended } = child(stopOn);
   await waitFor(() => lines.includes("wait"), { timeout: 15_000 });
-  process_.kill(signal);
+  // Not by `ChildProcess.kill`, after which Deno says that the signal ended it.
+  process.kill(process_.pid!, signal);
   expect(await within(10_000, ended)).toBe(0);
   expect(lines).toEqual(["a", "wait", "done 0 0"]);
   // The one that ran has ended by its signal, the other is for others.
