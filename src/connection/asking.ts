@@ -1,4 +1,5 @@
-import { type Decoder, Inbox, Request } from "../wire/resp.ts";
+import { Request } from "../wire/request.ts";
+import { type Decoder, Inbox } from "../wire/resp.ts";
 import { ValuesDecoder } from "../wire/values.ts";
 
 const ASKING = new Request().command(["ASKING"]).payload();

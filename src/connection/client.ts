@@ -10,7 +10,8 @@ import {
   replyError,
   WalrusError,
 } from "../ground/errors.ts";
-import { type Argument, type Decoder, ErrorReply, type Request } from "../wire/resp.ts";
+import type { Request } from "../wire/request.ts";
+import { type Argument, type Decoder, ErrorReply } from "../wire/resp.ts";
 import { AskingDecoder, asking } from "./asking.ts";
 import { send } from "./command.ts";
 import {

@@ -10,7 +10,8 @@ import {
 } from "../ground/errors.ts";
 import type { MessageList } from "../wire/message.ts";
 import { EntriesDecoder, StreamsDecoder } from "../wire/reply.ts";
-import { ErrorReply, Request, SequenceDecoder } from "../wire/resp.ts";
+import { Request } from "../wire/request.ts";
+import { ErrorReply, SequenceDecoder } from "../wire/resp.ts";
 import { type Value, ValuesDecoder } from "../wire/values.ts";
 import type { Client } from "./client.ts";
 

@@ -5,7 +5,8 @@ import { ConnectionLostError, InvalidArgumentError, replyError } from "../ground
 import type { FlatFields, Payload } from "../wire/codec.ts";
 import { type IdLike, toId } from "../wire/id.ts";
 import { type IdReply, IdsDecoder } from "../wire/reply.ts";
-import { ErrorReply, Request } from "../wire/resp.ts";
+import { Request } from "../wire/request.ts";
+import { ErrorReply } from "../wire/resp.ts";
 import { PAGE } from "./range.ts";
 import { TRIM, type TrimOptions, trimArguments } from "./trim.ts";
 
@@ -79,6 +80,8 @@ class Batches {
   readonly #headLength: number;
   readonly #caller: AddManyCaller;
   #request = new Request();
+  /** The memory of the batch before, which is free once that is stored. */
+  #spare = new Request();
   #size = 0;
   #volume = 0;
   #underWay: Promise<void> = Promise.resolve();
@@ -109,13 +112,14 @@ class Batches {
 
   /** Send what is encoded, once the batch before it is stored. */
   async send(): Promise<void> {
+    await this.#underWay;
     const request = this.#request;
     const size = this.#size;
-    this.#request = new Request();
+    if (size === 0) return;
+    this.#request = this.#spare.clear();
+    this.#spare = request;
     this.#size = 0;
     this.#volume = 0;
-    await this.#underWay;
-    if (size === 0) return;
     this.#underWay = this.#store(request, size);
     this.#underWay.catch(() => {}); // Awaited before the next batch, or at the end.
   }

@@ -2,7 +2,7 @@ import type { Client } from "../connection/client.ts";
 import type { ReplyErrorOptions } from "../ground/errors.ts";
 import type { MessageList } from "../wire/message.ts";
 import { EntriesDecoder } from "../wire/reply.ts";
-import { Request } from "../wire/resp.ts";
+import { Request } from "../wire/request.ts";
 import { PAGE, type RangeQuery } from "./range.ts";
 
 /** The greatest id there can be. */

@@ -1,7 +1,8 @@
 import type { Client } from "../connection/client.ts";
 import type { ReadingGroup } from "../connection/reader.ts";
 import { GroupExistsError, type ReplyErrorOptions, replyError } from "../ground/errors.ts";
-import { ErrorReply, Request } from "../wire/resp.ts";
+import { Request } from "../wire/request.ts";
+import { ErrorReply } from "../wire/resp.ts";
 import { ValuesDecoder } from "../wire/values.ts";
 
 /**

@@ -1,5 +1,6 @@
 import type { FlatFields } from "../wire/codec.ts";
-import { type Argument, Request } from "../wire/resp.ts";
+import { Request } from "../wire/request.ts";
+import type { Argument } from "../wire/resp.ts";
 
 /** Arguments of a command in the bytes in which they are sent: their owner may use the data again. */
 export class Encoded {

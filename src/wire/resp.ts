@@ -32,8 +32,6 @@ export const ARRAY = 42;
 /** What Redis itself refuses: `proto-max-bulk-len` of 512 MB, and arrays beyond a signed 32-bit count. */
 const MAX_BULK = 512 * 1024 * 1024;
 const MAX_ARRAY = 2 ** 31 - 1;
-/** Longest text that is joined, far below the 512 MB at which strings end in V8. */
-const MAX_TEXT = 2 ** 24;
 const MAX_DIGITS = 10;
 const MAX_LINE = 64 * 1024;
 /** The most bytes of an entry that are waited for only to drop them: more than Redis takes in one command. */
@@ -43,76 +41,6 @@ const MAX_DEPTH = 32;
 /** The buffer an inbox begins with when it needs one, and the largest it keeps for the next reply. */
 const LEAST_ROOM = 128 * 1024;
 const MOST_ROOM = 1024 * 1024;
-
-/**
- * Commands on their way to the server, as one write.
- *
- * Texts are joined and measured in UTF-8; bytes are copied as they are between them, so that their owner may use
- * the memory again (a generator that reads into one buffer).
- * @see https://redis.io/docs/latest/develop/reference/protocol-spec/
- */
-export class Request {
-  #text = "";
-  /** Whether every text so far is ASCII, so that it can be copied instead of encoded. */
-  #isAscii = true;
-  readonly #parts: Buffer[] = [];
-
-  /** Append one command. */
-  command(args: readonly Argument[]): this {
-    this.open(args.length);
-    for (const arg of args) this.arg(arg);
-    return this;
-  }
-
-  /** Begin a command of `count` arguments; they follow by {@link Request.arg}. */
-  open(count: number): this {
-    this.#text += `*${count}\r\n`;
-    return this;
-  }
-
-  /** Append the arguments of another request: what many commands have in common. */
-  encoded(args: Request): this {
-    if (args.#parts.length > 0) this.#flush().push(...args.#parts);
-    this.#text += args.#text;
-    this.#isAscii &&= args.#isAscii;
-    return this;
-  }
-
-  /** Append one argument. */
-  arg(arg: Argument): this {
-    if (typeof arg === "string") {
-      const length = Buffer.byteLength(arg);
-      if (this.#text.length + arg.length > MAX_TEXT) this.#flush();
-      if (length !== arg.length) this.#isAscii = false;
-      this.#text += `$${length}\r\n${arg}\r\n`;
-    } else if (typeof arg === "number") {
-      const text = String(arg);
-      this.#text += `$${text.length}\r\n${text}\r\n`;
-    } else {
-      this.#text += `$${arg.byteLength}\r\n`;
-      this.#flush().push(Buffer.from(arg));
-      this.#text = "\r\n";
-    }
-    return this;
-  }
-
-  /** What goes to the socket. */
-  payload(): Buffer {
-    const rest = this.#bytes();
-    return this.#parts.length === 0 ? rest : Buffer.concat([...this.#parts, rest]);
-  }
-
-  /** Turn the text so far into bytes. */
-  #flush(): Buffer[] {
-    this.#parts.push(this.#bytes());
-    this.#text = "";
-    return this.#parts;
-  }
-
-  #bytes(): Buffer {
-    return Buffer.from(this.#text, this.#isAscii ? "latin1" : "utf8");
-  }
-}
 
 /**
  * Bytes from the server that wait to be decoded.

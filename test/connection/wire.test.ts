@@ -4,7 +4,7 @@ import { Wire } from "../../src/connection/wire.ts";
 import { ClosedError, ConnectionLostError, ProtocolError } from "../../src/index.ts";
 import { type Server, startProxy, startServer, waitFor } from "../../src/testing/index.ts";
 import { StreamsDecoder } from "../../src/wire/reply.ts";
-import { Request } from "../../src/wire/resp.ts";
+import { Request } from "../../src/wire/request.ts";
 import { type Value, ValuesDecoder } from "../../src/wire/values.ts";
 import { failure, Watch, within } from "./harness.ts";
 

@@ -3,7 +3,8 @@ import { connect } from "node:net";
 import fc from "fast-check";
 import { expect, test, vi } from "vitest";
 import { startServer } from "../../src/testing/index.ts";
-import { type Argument, Request } from "../../src/wire/resp.ts";
+import { Request } from "../../src/wire/request.ts";
+import type { Argument } from "../../src/wire/resp.ts";
 import { reply } from "./feed.ts";
 
 /** The request as text: what the protocol asks for an array of bulks. */
@@ -131,4 +132,24 @@ test("Request.payload – a real server gives every argument back as it was", as
   }
   socket.destroy();
   expect(Buffer.concat(chunks).equals(answer)).toBe(true);
+});
+
+test("Request.clear – texts of all kinds before and after, with a head in common, in whatever order", () => {
+  const head = new Request().arg("XADD").arg("s");
+  const value = fc.oneof(
+    fc.constantFrom("a", "ü", "七", "🦭".repeat(2000), "x".repeat(5000)),
+    fc.uint8Array(),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.array(value, { maxLength: 6 }), { maxLength: 4 }), (rounds) => {
+      const request = new Request();
+      for (const values of rounds) {
+        request.clear();
+        for (const one of values) request.open(3).encoded(head).arg(one);
+        const wanted = Buffer.concat(values.map((one) => expected(["XADD", "s", one])));
+        expect(Buffer.from(request.payload()).equals(wanted)).toBe(true);
+      }
+    }),
+    { numRuns: 50 },
+  );
 });
