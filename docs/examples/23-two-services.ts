@@ -41,8 +41,10 @@ async function until(what: string, condition: () => boolean | Promise<boolean>):
 }
 
 async function stop(child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): Promise<number | null> {
-  child.kill(signal);
-  if (processes.has(child)) await once(child, "exit");
+  if (processes.has(child)) {
+    process.kill(child.pid!, signal); // On Deno, the exit code is lost after child.kill().
+    await once(child, "exit");
+  }
   return child.exitCode;
 }
 

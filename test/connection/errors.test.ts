@@ -207,6 +207,18 @@ describe("TLS", () => {
     expect(inspect(error)).toMatch(/self.signed certificate/i);
   });
 
+  test("Stream – a certificate for another host is refused", async () => {
+    const tls = { ...secure.options.tls, servername: "example.org" };
+    await using db = open({ ...secure.options, tls, maxRetriesPerRequest: 1 });
+    for (const [way, act] of Object.entries(everyWay(db))) {
+      const { error } = await failure(act());
+      expect(error, way).toMatchObject({
+        code: "CONNECTION_LOST",
+        cause: { code: "ERR_TLS_CERT_ALTNAME_INVALID" },
+      });
+    }
+  });
+
   test("Stream – a server without TLS where TLS is asked for, and the other way round", async () => {
     const plain = { host: server.host, port: server.port, tls: {} };
     for (const options of [plain, { host: secure.host, port: secure.port }]) {

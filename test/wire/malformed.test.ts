@@ -6,6 +6,7 @@ import { bytes as bytesCodec } from "../../src/wire/codec.ts";
 import { IdsDecoder, StreamsDecoder } from "../../src/wire/reply.ts";
 import { type Decoder, Inbox } from "../../src/wire/resp.ts";
 import { ValuesDecoder } from "../../src/wire/values.ts";
+import { runtime } from "../runtimes/program.ts";
 import { entries, feed, line, list, protocol, reply, type Shape, WAITS } from "./feed.ts";
 
 afterEach(() => vi.restoreAllMocks());
@@ -116,7 +117,11 @@ test.each<[string, () => Decoder<unknown>, Shape, string]>([
   if (whole.length < 300)
     for (let cut = 1; cut < whole.length; cut++) expect(outcome(make, whole, [cut])).toBe(ProtocolError);
   if (whole.length < 100_000) {
-    const everywhere = Array.from({ length: whole.length - 1 }, (_, i) => i + 1);
+    // What is kept is copied at each cut: half a minute on Deno for 64 KiB, so there not at every byte of the middle.
+    const isEnd = (at: number): boolean => at < 1000 || at > whole.length - 1000;
+    const everywhere = Array.from({ length: whole.length - 1 }, (_, i) => i + 1).filter(
+      (at) => runtime !== "deno" || isEnd(at) || at % 16 === 0,
+    );
     expect(outcome(make, whole, everywhere)).toBe(ProtocolError);
   }
 });
