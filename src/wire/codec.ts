@@ -1,6 +1,7 @@
 import { deserialize, serialize } from "node:v8";
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { type DecodeIssue, InvalidArgumentError } from "../ground/errors.ts";
+import { jsonOf } from "../ground/json.ts";
 
 /** One field of an entry as it is stored. */
 export interface RawField {
@@ -316,7 +317,7 @@ export function decodeHeaders(value: string): Readonly<Record<string, string>> {
   }
   const headers: Record<string, string> = {};
   for (const [name, header] of Object.entries(parsed)) {
-    setOwn(headers, name, typeof header === "string" ? header : JSON.stringify(header));
+    setOwn(headers, name, typeof header === "string" ? header : jsonOf(header));
   }
   Object.freeze(headers);
   if (value.length < LONG) last = { text: value, headers };

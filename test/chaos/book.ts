@@ -86,9 +86,14 @@ export type Fact =
 /** A fact with its time, by {@link now}, and who wrote it: the life of a process, `<member>.<number>`, or `"stage"`. */
 export type Line = Fact & { readonly at: number; readonly by: string };
 
-/** Milliseconds by a clock that all processes of this machine share and that nobody sets. */
+/**
+ * Milliseconds by a clock that all processes of this machine share and that nobody sets; on Deno and Bun, where
+ * `hrtime` begins with the process, by one that agrees with the others' when the process begins.
+ */
 export function now(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
+  return "Deno" in globalThis || "Bun" in globalThis
+    ? performance.timeOrigin + performance.now()
+    : Number(process.hrtime.bigint()) / 1e6;
 }
 
 /** The member of which this is a life. */

@@ -15,6 +15,7 @@ const both = ["deno", "bun"] as const;
 export const leftOut: readonly LeftOut[] = [
   { runtimes: both, file: "test/architecture.test.ts", why: "reads the sources; needs no runtime" },
   { runtimes: both, file: "test/docs/**", why: "documents and the TypeScript compiler" },
+  { runtimes: both, file: "test/package/**", why: "what npm packs, installed for Node's and others' tools" },
   { runtimes: both, file: "test/watching/loading.test.ts", why: "reads the sources; needs no runtime" },
   { runtimes: both, file: "test/flow/memory.test.ts", why: "measures V8's heap by a flag of Node's" },
   {
