@@ -14,6 +14,7 @@ const both = ["deno", "bun"] as const;
 /** All that is left out of `npm run test:deno` and `npm run test:bun`; Node runs everything. */
 export const leftOut: readonly LeftOut[] = [
   { runtimes: both, file: "test/architecture.test.ts", why: "reads the sources; needs no runtime" },
+  { runtimes: both, file: "test/bench/**", why: "the benchmark and its peers, which run on Node" },
   { runtimes: both, file: "test/docs/**", why: "documents and the TypeScript compiler" },
   { runtimes: both, file: "test/package/**", why: "what npm packs, installed for Node's and others' tools" },
   { runtimes: both, file: "test/watching/loading.test.ts", why: "reads the sources; needs no runtime" },
