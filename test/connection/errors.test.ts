@@ -215,7 +215,7 @@ describe("TLS", () => {
       expect(error, way).toMatchObject({ code: "CONNECTION_LOST" });
     }
     const { error } = await failure(db.Stream("a").read());
-    expect(inspect(error)).toContain("ERR_TLS_CERT_ALTNAME_INVALID");
+    expect(inspect(error)).toMatch(/does not match certificate.s altnames/);
   });
 
   test("Stream – a server without TLS where TLS is asked for, and the other way round", async () => {
