@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import calculateSlot from "cluster-key-slot";
-import type { Cluster, Redis, RedisOptions } from "ioredis";
+import type { Cluster, Redis } from "ioredis";
 import {
   type ClosedError,
   ConnectionLostError,
@@ -27,6 +27,7 @@ import {
   isClosing,
   isGivenUp,
   mapped,
+  maxRetriesOf,
   networkError,
   nodeAt,
   type RedisLike,
@@ -244,7 +245,7 @@ export class Client {
       } catch (error) {
         if (!(error instanceof ConnectionLostError)) throw error;
         const isFinal = error.isSent ? !options.isRepeatable : !this.isCluster;
-        if (isFinal || attempt >= this.#maxRetries || this.#isEnded) {
+        if (isFinal || attempt >= maxRetriesOf(this.#redis) || this.#isEnded) {
           // Whoever tries again above is to find the slot's new owner.
           if (this.isCluster && !this.#isEnded) await this.#refresh(key, signal);
           throw error;
@@ -355,13 +356,6 @@ export class Client {
 
   #overOr(signal: AbortSignal | undefined): AbortSignal {
     return AbortSignal.any(signal === undefined ? [this.#over.signal] : [this.#over.signal, signal]);
-  }
-
-  get #maxRetries(): number {
-    const { options } = this.#redis;
-    const own = "redisOptions" in options ? options.redisOptions : (options as RedisOptions);
-    const { maxRetriesPerRequest = 20 } = own ?? {};
-    return maxRetriesPerRequest ?? Number.POSITIVE_INFINITY;
   }
 
   /** Whether the owner has given the connection up; ioredis tells nobody when that is done while it reconnects. */

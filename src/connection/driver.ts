@@ -202,3 +202,10 @@ export function backoff(attempt: number): number {
   const most = Math.min(50 * 2 ** attempt, 2000);
   return most / 2 + (Math.random() * most) / 2;
 }
+
+/** How often a request is tried again after a lost connection, by the connection's own options. */
+export function maxRetriesOf({ options }: Redis | Cluster): number {
+  const own = "redisOptions" in options ? options.redisOptions : (options as RedisOptions);
+  const { maxRetriesPerRequest = 20 } = own ?? {};
+  return maxRetriesPerRequest ?? Number.POSITIVE_INFINITY;
+}
