@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { command, startAll, stopAll } from "./admin.ts";
 import type { Settings } from "./config.ts";
 import { launch } from "./launch.ts";
+import { busOffset } from "./port.ts";
 import type { Address, Server, ServerConnection } from "./server.ts";
 import { waitFor } from "./wait.ts";
 
@@ -231,7 +232,8 @@ async function viewOf(node: Server): Promise<NodeView[]> {
       });
     const role = flags.includes("slave") ? "replica" : "master";
     return {
-      port: Number(/:(\d+)@/.exec(address)?.[1]),
+      // By its bus: Valkey gives the port for connections of the asker's kind, which with TLS alone is 0 on a Unix socket.
+      port: Number(/@(\d+)/.exec(address)?.[1]) - busOffset,
       epoch: Number(epoch),
       ranges,
       isSound: link === "connected" && !/fail|handshake|noaddr/.test(flags),

@@ -4,7 +4,9 @@ import { createServer } from "node:net";
 // which no other port handed out here can then be.
 const first = 10_240;
 const count = 10_000;
-const busOffset = 10_000;
+
+/** What a cluster node adds to its port to make its bus's. */
+export const busOffset: number = 10_000;
 
 const recent: number[] = [];
 
