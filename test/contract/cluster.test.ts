@@ -17,3 +17,8 @@ contract(
   "app:",
 );
 contract("Cluster of the user's own", () => new Cluster(server.startupNodes));
+contract("Cluster with RESP2", () => new Cluster(server.startupNodes, { redisOptions: { protocol: 2 } }));
+contract(
+  "Cluster with maps of RESP3",
+  () => new Cluster(server.startupNodes, { redisOptions: { protocol: 3, replyMapping: "resp3" } }),
+);
