@@ -47,6 +47,15 @@ const connections: readonly (readonly [name: string, connect: () => Connection])
 let tours = 0;
 
 for (const [name, connect] of connections) {
+  test(`${name} – ioredis speaks it`, () =>
+    on(connect, async (redis, key) => {
+      await redis.xadd(key, "1-0", "n", "0");
+      const raw = await redis.xinfo("STREAM", key);
+      expect(Array.isArray(raw)).toBe(!name.endsWith("maps"));
+      const nodes = redis instanceof Cluster ? redis.nodes("master") : [redis];
+      const resp = name.includes("protocol 3") ? "resp=3" : "resp=2";
+      for (const node of nodes) expect(await node.client("INFO")).toContain(resp);
+    }));
   test(`${name} – containers, inspection and pending entries`, () => on(connect, inspect));
   test(`${name} – consumer, worker, dead letters and producer`, () => on(connect, work));
 }
