@@ -66,17 +66,20 @@ const ORPHANS = "@orphan:0";
  * longer than the lease. Each counts one delivery more.
  *
  * `KEYS[1]` stream, `ARGV[1]` group, `ARGV[2]` consumer, `ARGV[3]` lease in milliseconds, `ARGV[4]` most entries, `ARGV[5]`
- * the count of the last delivery, `ARGV[6]` how many entries of silent consumers may be taken up for that, `ARGV[7]` what
- * this gave for the time before, "" at first, 0 to take nothing from silent consumers. Gives the server's time in milliseconds, 1 where nothing was taken from
- * silent consumers, and by consumer: its name, the ids with the new counts in turn, and the entries as `XCLAIM` gives
- * them (without those that were deleted).
+ * the count of the last delivery, 0 where there is none, `ARGV[6]` how many suspects may be taken up, `ARGV[7]` what this
+ * gave for the time before, "" at first, 0 to take nothing from silent consumers. Gives the server's time in
+ * milliseconds, 1 where nothing was taken from silent consumers, and by consumer: its name, the ids with the new counts
+ * in turn, and the entries as `XCLAIM` gives them (without those that were deleted).
+ *
+ * A suspect is an entry of a silent consumer that is in the latter half of its deliveries: it may be what its consumers
+ * died of. Beyond the room a hundred more are looked at, so that a few suspects do not hide what lies behind them.
  *
  * A consumer whose name only looks so, with more milliseconds than there are, is one like any other.
  *
  * Where nobody asked for most of a lease, the server itself was silent, and none could renew theirs: then all are spared.
  */
 export const takeDue: Script = script(`
-local taken, room, last = {}, tonumber(ARGV[4]), tonumber(ARGV[6])
+local taken, room, last, suspects = {}, tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local time = redis.call('TIME')
 local now = string.format('%d%03d', time[1], math.floor(time[2] / 1000))
 local isSparing = ARGV[7] ~= '' and math.abs(now - ARGV[7]) > ARGV[3] * 0.6
@@ -89,16 +92,17 @@ for _, holder in ipairs(summary[4] or {}) do
   local isWaiting = string.sub(name, 1, ${WAITING.length}) == '${WAITING}'
   local due = {}
   if delay or not isSparing then
-    due = redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', delay or ARGV[3], '-', '+', room, name)
+    due = redis.call('XPENDING', KEYS[1], ARGV[1], 'IDLE', delay or ARGV[3], '-', '+', room + 100, name)
   end
   local claim, counts = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], '0'}, {}
   for _, entry in ipairs(due) do
-    local isLast = not isWaiting and entry[4] + 1 == tonumber(ARGV[5])
-    if isLast then last = last - 1 end
-    if not isLast or last >= 0 then
+    local count = entry[4] + 1
+    local isSuspect = not isWaiting and count * 2 > last + 1 and count <= last
+    if #claim - 5 < room and (not isSuspect or suspects > 0) then
+      if isSuspect then suspects = suspects - 1 end
       claim[#claim + 1] = entry[1]
       counts[#counts + 1] = entry[1]
-      counts[#counts + 1] = entry[4] + 1
+      counts[#counts + 1] = count
     end
   end
   if #claim > 5 then

@@ -39,6 +39,11 @@ export interface DeathNote {
   readonly error: { readonly name: string; readonly message: string; readonly stack: string };
 }
 
+/** Whether an entry of a silent consumer is in the latter half of its deliveries, as `takeDue` counts it. */
+export function isSuspect(deliveries: number, last: number): boolean {
+  return deliveries * 2 > last + 1 && deliveries <= last;
+}
+
 /** Most ids of one command, well below what a script can unpack. */
 const CHUNK = 1000;
 /** A connection that is silent for less than this is never made anew, in milliseconds. */
@@ -144,19 +149,19 @@ export class Deliveries {
    * After the server itself was silent, consumers get another lease to renew theirs.
    *
    * @param last - The count of an entry's last delivery.
-   * @param lastRoom - How many entries of silent consumers to take up for their last delivery: who has more than one of
-   * them may lose all by what one of them does to its process.
+   * @param suspects - How many entries of silent consumers to take up in the latter half of their deliveries: who has
+   * more than one of them may lose all by what one of them does to its process.
    * @returns the entries, with their new delivery counts, and the ids that turned out to be deleted from the stream.
    */
   async takeDue(
     lease: number,
     count: number,
     last: number = Number.POSITIVE_INFINITY,
-    lastRoom: number = count,
+    suspects: number = count,
   ): Promise<{ taken: Taken[]; deleted: string[] }> {
     const now = performance.now();
     const asked = now < this.#sparesUntil ? 0 : this.#asked;
-    const limits = [lease, Math.min(count, CHUNK), Number.isFinite(last) ? last : 0, lastRoom, asked];
+    const limits = [lease, Math.min(count, CHUNK), Number.isFinite(last) ? last : 0, suspects, asked];
     type Holder = [name: Buffer, counts: (Buffer | number)[], entries: [Buffer, Buffer[]][]];
     type Reply = [time: Buffer, isSparing: number, taken: Holder[]];
     const args = [this.#group, this.#consumer, ...limits];

@@ -247,6 +247,18 @@ test("check – a message overtakes one of its key that waits for its retry", ()
     expect(broken(lines(next), remains([1, 2]))).toEqual([
       "5 s 2-0: worker-0.1 began 2 (2-0) while 1 (1-0), which is ahead of it, waited for its retry",
     ]);
+  // Another had it in between, and never began it: it is not waited for any longer than for any other's.
+  const taken = line(90, "worker-1.1", { what: "reclaimed", stream: S, ids: ["1-0"] });
+  const late = (deliveries: number): Line[] => [
+    ...lines("worker-0.1").slice(0, 6),
+    begins(6000, "worker-0.1", 2),
+    ends(6010, "worker-0.1", 2),
+    begins(6100, "worker-0.1", 1, deliveries),
+    ends(6110, "worker-0.1", 1),
+  ];
+  expect(broken(late(2), remains([1, 2]))).toHaveLength(1);
+  expect(broken(late(3), remains([1, 2]))).toEqual([]);
+  expect(broken([...late(2), taken], remains([1, 2]))).toEqual([]);
   // Its lease may have run out, so that another has it.
   expect(broken([...lines("worker-1.1"), trouble(12, 18, "worker-0")], remains([1, 2]))).toEqual([]);
 });

@@ -61,11 +61,26 @@ function waitsUntil(
   // Another had it before this one ended, or may have had it: its lease had run out.
   if (runs.some((other) => other !== run && other.to > run.from && other.from < run.to)) return run.to;
   const next = runs.find(({ from }) => from >= run.to);
-  if (next?.life === run.life) return next.from;
+  const isOwn = next?.life === run.life && next.deliveries === run.deliveries + 1;
+  // Another may also have taken it up and never begun it: then this one waits as for any that another has.
+  if (isOwn && !isTakenByAnother(evidence, run, next)) return next.from;
   const isHindered = troublesOf(evidence, run.life).some(
     ({ from, to }) => to > run.from - 2 * evidence.lease && from < run.to + evidence.lease,
   );
   if (isHindered) return run.to;
   const until = next?.from ?? buried.get(`${run.stream} ${run.id}`) ?? run.to;
   return Math.min(until, run.to + DELAY + GRACE);
+}
+
+/** Whether another life has taken an entry up between two of its runs. */
+function isTakenByAnother({ lines }: Evidence, run: Run, next: Run): boolean {
+  return lines.some(
+    (line) =>
+      line.what === "reclaimed" &&
+      line.by !== run.life &&
+      line.stream === run.stream &&
+      line.at >= run.to &&
+      line.at <= next.from &&
+      line.ids.includes(run.id),
+  );
 }

@@ -55,7 +55,7 @@ export class Reclaiming<T> {
   #nudge: (() => void) | null = null;
   #restsUntil = 0;
   #isWoken = false;
-  /** Which stream may give an entry for its last delivery. */
+  /** Which stream may give a suspect. */
   #turn = -1;
   #isOver = false;
   /** Whether the last look found as much as there was room for. */
@@ -108,7 +108,7 @@ export class Reclaiming<T> {
   }
 
   /**
-   * @param isItsTurn - Whether an entry may be taken up for its last delivery: one at a time, of all streams.
+   * @param isItsTurn - Whether a suspect may be taken up: one at a time, of all streams.
    * @returns how many entries it took up, `null` where it failed.
    */
   async #lookAt(key: string, isItsTurn: boolean): Promise<number | null> {
@@ -119,10 +119,10 @@ export class Reclaiming<T> {
       const { lease, maxDeliveries, keys } = this.#host;
       // Asked without room, too: who asks rarely cannot tell a silent server from a silent worker.
       const room = Math.max(0, Math.ceil(this.#host.room() / keys.length));
-      const lastRoom = isItsTurn && ![...this.#host.held()].some(({ isLast }) => isLast) ? 1 : 0;
+      const suspects = isItsTurn && ![...this.#host.held()].some(({ isSuspect }) => isSuspect) ? 1 : 0;
       const deliveries = this.#host.deliveriesOf(key);
       const sent = performance.now();
-      const { taken, deleted } = await deliveries.takeDue(lease, room, maxDeliveries, lastRoom);
+      const { taken, deleted } = await deliveries.takeDue(lease, room, maxDeliveries, suspects);
       this.hasMore ||= room > 0 && taken.length >= room;
       if (taken.length + deleted.length > 0) await this.#host.take(key, taken, deleted, sent);
       return taken.length;

@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { Deliveries, type Taken } from "../../containers/deliveries.ts";
+import { Deliveries, isSuspect, type Taken } from "../../containers/deliveries.ts";
 import type { Reading } from "../../containers/read.ts";
 import { ClosedError, DecodeError, LeaseLostError } from "../../ground/errors.ts";
 import type { Events } from "../../ground/events.ts";
@@ -297,7 +297,7 @@ export class Session<T> {
       }
       const task = new Task(item, since);
       const isAbandoned = origins?.abandoned.has(item.id) ?? false;
-      task.isLast = isAbandoned && item.deliveries === retry.maxDeliveries;
+      task.isSuspect = isAbandoned && isSuspect(item.deliveries, retry.maxDeliveries);
       this.#held.set(item, task);
       if (isForOthers(item)) {
         markSettled(item);
@@ -328,7 +328,7 @@ export class Session<T> {
     if (task === undefined) return;
     this.#held.delete(message);
     task.isSettled = true;
-    if (task.isLast) this.#reclaiming.wake();
+    if (task.isSuspect) this.#reclaiming.wake();
     this.#crew.settled(task, waits);
     if (waits !== null) this.#reclaiming.expect(waits);
     this.#changes.tell();

@@ -7,8 +7,11 @@ export class Task<T> {
   readonly message: GroupMessage<T>;
   /** When its lease began, by `performance.now()`. */
   since: number;
-  /** Whether workers died of it, or beside it, but for this one delivery: there is one of its kind at a time. */
-  isLast = false;
+  /**
+   * Whether workers died of it, or beside it, and more than half of its deliveries are gone: a worker holds one of its
+   * kind at a time.
+   */
+  isSuspect = false;
   /** Whether it is not this worker's any more. */
   isGone = false;
   /** Whether the server knows what became of it. */
