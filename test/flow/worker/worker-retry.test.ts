@@ -85,7 +85,18 @@ test("Worker.retry – lost in the latter half of its deliveries: one at a time,
   await group.ensure();
   await group.read();
   const suspects = ["1-0", "2-0", "3-0", "4-0", "5-0", "6-0"];
-  await at.watch.redis.xclaim(at.key, "g", "gone", 0, ...suspects, "IDLE", 600_000, "RETRYCOUNT", 3, "JUSTID");
+  await at.watch.redis.xclaim(
+    at.key,
+    "g",
+    "gone",
+    0,
+    ...suspects,
+    "IDLE",
+    600_000,
+    "RETRYCOUNT",
+    3,
+    "JUSTID",
+  );
   const others = ["7-0", "8-0", "9-0", "10-0", "11-0", "12-0"];
   await at.watch.redis.xclaim(at.key, "g", "gone", 0, ...others, "IDLE", 600_000, "RETRYCOUNT", 2, "JUSTID");
   const begun: string[] = [];
