@@ -156,9 +156,11 @@ export class Actor {
     this.#child = null;
     this.#doneBefore += this.#done;
     this.#done = 0;
-    const how = this.#sentence ?? (signal === "SIGKILL" ? "killed by its handler" : `code ${code}`);
+    // Told to stop, it may still be killed by an entry that it was handling.
+    const isSuicide = signal === "SIGKILL" && this.#sentence !== "killed";
+    const how = isSuicide ? "killed by its handler" : (this.#sentence ?? `code ${code}`);
     this.#book.write({ what: "died", life, how });
-    if (this.#sentence === null && signal === "SIGKILL" && this.#orders.hasKillers) this.suicides++;
+    if (isSuicide && this.#orders.hasKillers) this.suicides++;
     // Told to stop before it listened to signals, it ends by SIGTERM.
     else if (this.#sentence === null || (this.#sentence === "stopped" && code !== 0 && signal !== "SIGTERM"))
       this.failures.push(

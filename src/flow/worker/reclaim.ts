@@ -26,8 +26,8 @@ export interface ReclaimHost<T> {
   drop(task: Task<T>, isGone: boolean): void;
   /** A lease was renewed that had been over. */
   kept(task: Task<T>): void;
-  /** A look is over; `isWhole` where the server has answered for every stream. */
-  looked(isWhole: boolean): Promise<void>;
+  /** A look is over that began at `sent`; `isWhole` where it has shown all that is due, of every stream. */
+  looked(isWhole: boolean, sent: number): Promise<void>;
   /** It could not be done, and is tried again. */
   lost(error: Error): void;
   /** It cannot be done any more. */
@@ -103,7 +103,8 @@ export class Reclaiming<T> {
     const { keys } = this.#host;
     this.#turn = (this.#turn + 1) % keys.length;
     const counts = await Promise.all(keys.map((key, i) => this.#lookAt(key, i === this.#turn)));
-    await this.#host.looked(!counts.includes(null)).catch((error) => this.#failed(error));
+    const isWhole = !counts.includes(null) && !this.hasMore;
+    await this.#host.looked(isWhole, now).catch((error) => this.#failed(error));
     return counts.reduce<number>((sum, count) => sum + (count ?? 0), 0);
   }
 

@@ -117,8 +117,9 @@ export class Session<T> {
         else this.#crew.again(task);
         this.#crew.start();
       },
-      looked: async (isWhole) => {
-        if (isWhole) this.#crew.giveUp(performance.now());
+      looked: async (isWhole, sent) => {
+        // As of then: a stream's answer may be seconds old when that of another comes.
+        if (isWhole) this.#crew.giveUp(sent);
         this.isNameLost ||= !(await this.#name.keep());
         if (this.isNameLost) this.stop();
       },
