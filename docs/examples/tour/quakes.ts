@@ -39,7 +39,7 @@ export type Network = keyof typeof NETWORKS;
 
 /** All earthquakes of the week, in time order. */
 export async function loadQuakes(): Promise<Quake[]> {
-  const lines = await readFile(new URL("../data/quakes.ndjson", import.meta.url), "utf8");
+  const lines = await readFile(new URL("../../../notebooks/data/quakes.ndjson", import.meta.url), "utf8");
   return lines
     .split("\n")
     .filter((line) => line !== "")

@@ -1,0 +1,109 @@
+import { stripVTControlCharacters } from "node:util";
+
+/** What is used of the [notebook format](https://nbformat.readthedocs.io/en/latest/format_description.html), version 4. */
+export interface Notebook {
+  readonly cells: readonly Cell[];
+  readonly metadata: object;
+  readonly nbformat: number;
+  readonly nbformat_minor: number;
+}
+
+/** A cell of text or of code; only code has a count and outputs. */
+export interface Cell {
+  readonly cell_type: "markdown" | "code" | "raw";
+  readonly execution_count?: number | null;
+  readonly id: string;
+  readonly metadata: object;
+  readonly outputs?: readonly Output[];
+  readonly source: Text;
+}
+
+/** What a cell printed, showed, gave or threw. */
+export interface Output {
+  readonly output_type: "stream" | "display_data" | "execute_result" | "error";
+  readonly name?: string;
+  readonly text?: Text;
+  readonly data?: Readonly<Record<string, Text>>;
+  readonly execution_count?: number | null;
+  readonly ename?: string;
+  readonly evalue?: string;
+}
+
+/** A text, or its lines with their ends. */
+export type Text = string | readonly string[];
+
+/** A text of the format as one string. */
+export function joined(text: Text): string {
+  return typeof text === "string" ? text : text.join("");
+}
+
+/** The code cells' sources, in order. */
+export function codeOf({ cells }: Notebook): string[] {
+  return cells.filter(({ cell_type }) => cell_type === "code").map(({ source }) => joined(source));
+}
+
+/** What a notebook says of its language; the kernel's version is left out, so that another Deno changes nothing. */
+const METADATA = {
+  kernelspec: { display_name: "Deno", language: "typescript", name: "deno" },
+  language_info: {
+    codemirror_mode: "typescript",
+    file_extension: ".ts",
+    mimetype: "text/x.typescript",
+    name: "typescript",
+    nbconvert_exporter: "script",
+    pygments_lexer: "typescript",
+  },
+};
+
+/**
+ * A notebook as it is committed: no times of execution, no colours of a terminal, nothing of the machine, one output for
+ * what was printed in pieces; laid out as Jupyter does it, so that saving it there changes little.
+ */
+export function committed(notebook: Notebook): string {
+  const cells = notebook.cells.map(({ cell_type, id, source, execution_count, outputs }) =>
+    cell_type === "code"
+      ? {
+          cell_type,
+          execution_count: execution_count ?? null,
+          id,
+          metadata: {},
+          outputs: outputsOf(outputs ?? []),
+          source: lines(joined(source)),
+        }
+      : { cell_type, id, metadata: {}, source: lines(joined(source)) },
+  );
+  return `${JSON.stringify({ cells, metadata: METADATA, nbformat: 4, nbformat_minor: 5 }, null, 1)}\n`;
+}
+
+function outputsOf(outputs: readonly Output[]): object[] {
+  const printed = new Map<string, { name: string; output_type: string; text: string[] }>();
+  const kept: object[] = [];
+  for (const output of outputs) {
+    const { output_type, name, text, data, execution_count } = output;
+    if (output_type !== "stream") {
+      const result = output_type === "execute_result" ? { execution_count: execution_count ?? null } : {};
+      kept.push({ data: dataOf(data ?? {}), ...result, metadata: {}, output_type });
+      printed.clear();
+      continue;
+    }
+    const before = printed.get(name!);
+    const plain = stripVTControlCharacters((before?.text.join("") ?? "") + joined(text!));
+    if (before !== undefined) before.text = lines(plain);
+    else {
+      const first = { name: name!, output_type, text: lines(plain) };
+      printed.set(name!, first);
+      kept.push(first);
+    }
+  }
+  return kept;
+}
+
+function dataOf(data: Readonly<Record<string, Text>>): Record<string, string[]> {
+  return Object.fromEntries(
+    Object.entries(data).map(([type, text]) => [type, lines(stripVTControlCharacters(joined(text)))]),
+  );
+}
+
+function lines(text: string): string[] {
+  return text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
+}
