@@ -25,7 +25,7 @@ export const ROWS_AT_END = 10;
 
 /** Characters of a cell; what is longer is cut. */
 const WIDEST = 160;
-/** Characters up to which a cell of a web page is not broken: ids and dates. */
+/** Characters up to which a column of a web page stands in one line each; the table scrolls where it is too wide then. */
 const UNBROKEN = 48;
 /** Digits that a number is rounded to. */
 const DIGITS = 6;
@@ -91,17 +91,18 @@ const CELL = "padding:2px 12px 2px 0;vertical-align:top;font-variant-numeric:tab
 /** A table as HTML; styles are inline, since code hosts drop style sheets. */
 export function tableHtml(table: Table): string {
   const columns = columnsOf(table);
-  const side = ({ isNumeric }: Column) => `text-align:${isNumeric ? "right" : "left"}`;
+  const side = ({ isNumeric, cells }: Column) => {
+    const isLong = cells.some((cell) => cell.length > UNBROKEN);
+    return `text-align:${isNumeric ? "right" : "left"};white-space:${isLong ? "pre-wrap;min-width:20em" : "pre"}`;
+  };
   const heads = columns.map(
     (column) => `<th style="${CELL};${LINE};${side(column)}">${escaped(column.head)}</th>`,
   );
   const rows = table.rows.map((_, row) => {
     const cells = columns.map((column, at) => {
       const isName = table.heads.length === 0 && at === 0;
-      const text = column.cells[row]!;
-      const wrap = `white-space:${text.length > UNBROKEN ? "pre-wrap" : "pre"}`;
-      const style = `${CELL};${wrap};${side(column)}${isName ? ";font-weight:600" : ""}`;
-      return `<td style="${style}">${escaped(text)}</td>`;
+      const style = `${CELL};${side(column)}${isName ? ";font-weight:600" : ""}`;
+      return `<td style="${style}">${escaped(column.cells[row]!)}</td>`;
     });
     return `<tr>${cells.join("")}</tr>`;
   });

@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
+import ts from "typescript";
 
 /** What is used of the [notebook format](https://nbformat.readthedocs.io/en/latest/format_description.html), version 4. */
 export interface Notebook {
@@ -40,6 +41,29 @@ export function joined(text: Text): string {
 /** The code cells' sources, in order. */
 export function codeOf({ cells }: Notebook): string[] {
   return cells.filter(({ cell_type }) => cell_type === "code").map(({ source }) => joined(source));
+}
+
+/**
+ * Code cells that lack what they should show: a value where the last line is an expression without a semicolon, and what
+ * `console.log` prints. On a busy machine Deno's kernel may send a value after it has said that the cell is done; it is
+ * lost then.
+ */
+export function incomplete({ cells }: Notebook): Cell[] {
+  return cells.filter(({ cell_type, source, outputs = [] }) => {
+    if (cell_type !== "code") return false;
+    const code = joined(source);
+    const isPrinting = code.includes("console.log(");
+    const has = (isStream: boolean) =>
+      outputs.some(({ output_type }) => (output_type === "stream") === isStream);
+    return (hasValue(code) && !has(false)) || (isPrinting && !has(true));
+  });
+}
+
+function hasValue(code: string): boolean {
+  const last = ts.createSourceFile("cell.ts", code, ts.ScriptTarget.Latest).statements.at(-1);
+  return (
+    last !== undefined && ts.isExpressionStatement(last) && !code.slice(last.pos, last.end).endsWith(";")
+  );
 }
 
 /** What a notebook says of its language; the kernel's version is left out, so that another Deno changes nothing. */

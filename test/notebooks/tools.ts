@@ -29,7 +29,8 @@ export interface Patience {
  * @throws NotebookError with what the compiler says, each place by notebook, cell and line.
  */
 export async function check(files: readonly string[]): Promise<void> {
-  if (!existsSync(deno)) throw new NotebookError("there is no Deno here: run `npm ci --prefix test/runtimes`");
+  if (!existsSync(deno))
+    throw new NotebookError("there is no Deno here: run `npm ci --prefix test/runtimes`");
   // Beside the notebook, since that is where its imports begin.
   const programs = new Map(files.map((file) => [resolve(file.replace(/\.ipynb$/, ".check.ts")), file]));
   try {
@@ -38,9 +39,14 @@ export async function check(files: readonly string[]): Promise<void> {
       const cells = codeOf(await read(file));
       // A cell that begins with a bracket is no index of the one before; Deno.jupyter is among what is called unstable.
       const lines = cells.flatMap((cell) => [...cell.split("\n"), ";"]);
-      await writeFile(program, ['/// <reference lib="deno.unstable" />', ...lines, "export {};", ""].join("\n"));
+      await writeFile(
+        program,
+        ['/// <reference lib="deno.unstable" />', ...lines, "export {};", ""].join("\n"),
+      );
       const named = cells.flatMap((cell, n) =>
-        [...cell.split("\n"), ";"].map((_, line) => `${basename(file)}, code cell ${n + 1}, line ${line + 1}`),
+        [...cell.split("\n"), ";"].map(
+          (_, line) => `${basename(file)}, code cell ${n + 1}, line ${line + 1}`,
+        ),
       );
       places.set(program, ["", ...named]);
     }
