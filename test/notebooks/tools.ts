@@ -23,6 +23,15 @@ export interface Patience {
   readonly signal?: AbortSignal;
 }
 
+/** Whether Deno and Jupyter are here; `.ci/ensure-jupyter` installs both. */
+export async function hasTools(): Promise<boolean> {
+  if (!existsSync(deno)) return false;
+  return promisify(execFile)("jupyter", ["nbconvert", "--version"]).then(
+    () => true,
+    () => false,
+  );
+}
+
 /**
  * Check the types of notebooks: the code cells of each, one after another, as one program.
  *

@@ -16,6 +16,7 @@ export const leftOut: readonly LeftOut[] = [
   { runtimes: both, file: "test/architecture.test.ts", why: "reads the sources; needs no runtime" },
   { runtimes: both, file: "test/bench/**", why: "the benchmark and its peers, which run on Node" },
   { runtimes: both, file: "test/docs/**", why: "documents and the TypeScript compiler" },
+  { runtimes: both, file: "test/notebooks/**", why: "runs Deno's kernel itself, from Node" },
   { runtimes: both, file: "test/package/**", why: "what npm packs, installed for Node's and others' tools" },
   { runtimes: both, file: "test/watching/loading.test.ts", why: "reads the sources; needs no runtime" },
   { runtimes: both, file: "test/flow/memory.test.ts", why: "measures V8's heap by a flag of Node's" },
