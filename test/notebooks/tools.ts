@@ -168,7 +168,7 @@ function run(
 
 /** What nbconvert says of the cell, without its own stack. */
 function failure(said: string): string {
-  return /^nbclient\.exceptions\.\w+: ([^]*)/m.exec(said)?.[1]?.trim() ?? said.trim();
+  return /^nbclient\.exceptions\.\w+: ([\s\S]*)/m.exec(said)?.[1]?.trim() ?? said.trim();
 }
 
 /** End the kernels that are still there; nbconvert does so itself unless it was killed. */
