@@ -77,21 +77,21 @@ test("DeadLetters.redrive, purge – eight at once with a count: each takes as m
 });
 
 test("DeadLetters.redrive – its process is killed half way: every letter is in exactly one place", async () => {
-  const letters = await dead(20_000);
+  const letters = await dead(8_000);
   const one = await child(at.key);
   one.go();
   await waitFor(async () => (await at.db.xlen(at.key)) > 300, { interval: 0 });
   one.process.kill("SIGKILL");
   expect(await one.moved).toBeNaN();
   const moved = await at.db.xlen(at.key);
-  expect(moved).toBeLessThan(20_000);
-  await expectWhole(at.db, at.key, 20_000);
-  expect(await letters.redrive()).toBe(20_000 - moved);
-  expect(await numbersIn(at.db, at.key)).toEqual(upTo(20_000));
+  expect(moved).toBeLessThan(8_000);
+  await expectWhole(at.db, at.key, 8_000);
+  expect(await letters.redrive()).toBe(8_000 - moved);
+  expect(await numbersIn(at.db, at.key)).toEqual(upTo(8_000));
 });
 
 test("DeadLetters.redrive – the server is killed and comes back with its log: every letter is in exactly one place", async () => {
-  await using server = await startServer({ appendOnly: true });
+  await using server = await startServer({ appendOnly: true, args: ["--appendfsync", "always"] });
   await using watch = new Watch(server);
   await using db = open(server.options);
   const letters = await dead(10_000, db, "s");
@@ -117,7 +117,7 @@ test("DeadLetters.redrive – the server is killed and comes back with its log: 
 });
 
 test("DeadLetters.redrive – the server is gone for good: ConnectionLostError with what was moved", async () => {
-  await using server = await startServer({ appendOnly: true });
+  await using server = await startServer({ appendOnly: true, args: ["--appendfsync", "always"] });
   await using watch = new Watch(server);
   await using db = open({ ...server.options, maxRetriesPerRequest: 0 });
   const letters = await dead(10_000, db, "s");

@@ -184,7 +184,10 @@ test("Producer.push – SCRIPT FLUSH while pushes with keys are under way: each 
 });
 
 test("Producer.push – the server is killed and comes back with its data: pushes with keys settle, each once", async () => {
-  await using mortal = await startServer({ appendOnly: true, args: ["--hz", "100"] });
+  await using mortal = await startServer({
+    appendOnly: true,
+    args: ["--appendfsync", "always", "--hz", "100"],
+  });
   const own = open(mortal.options);
   const eye = new Watch(mortal);
   const producer = new Producer(own, at.key);
