@@ -1,7 +1,7 @@
 import type { RedisLike } from "../connection/driver.ts";
 import { assertName, assertOptions } from "../ground/assert.ts";
 import { printable, showable, shown, tableOf } from "../ground/display.ts";
-import { legible } from "../ground/table.ts";
+import { counted, legible } from "../ground/table.ts";
 import {
   type InputOf,
   type PayloadOptions,
@@ -52,9 +52,11 @@ export class GroupOverStreams<K extends string, T, I> extends Group<K, GroupStre
   async read(options: GroupReadOptions = {}): Promise<{ [Key in K]?: GroupMessage<T>[] }> {
     const result: Record<string, GroupMessage<T>[]> = {};
     for (const [key, messages] of await readAll<T>(this as never, options)) setOwn(result, key, messages);
-    return shown(result as { [Key in K]?: GroupMessage<T>[] }, () => ({
-      tables: [tableOf(`Read by ${this.consumerName} of ${this.name}`, Object.values(result).flat())],
-    }));
+    return shown(result as { [Key in K]?: GroupMessage<T>[] }, () => {
+      const messages = Object.values(result).flat();
+      const caption = `Read by ${this.consumerName} of ${this.name}: ${counted(messages.length)}`;
+      return { tables: [tableOf(caption, messages)] };
+    });
   }
 
   /** The same group under another consumer. */

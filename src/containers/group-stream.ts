@@ -177,11 +177,7 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
     if (exact.length === 0) return [];
     const args = [this.key, this.group, consumer, idle, ...exact];
     if (justId) return (await this.client.command("xclaim", [...args, "JUSTID"], this.facts())) as string[];
-    const claimed = await this.#delivered(
-      await this.client.commandBuffer("xclaim", args, this.facts()),
-      consumer,
-    );
-    return shownList(claimed, `Claimed from ${this.key} by ${consumer} of ${this.group}`);
+    return this.#delivered(await this.client.commandBuffer("xclaim", args, this.facts()), consumer);
   }
 
   /**
@@ -289,7 +285,8 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
       entry?.[1] ? [{ id: String(entry[0]) }] : [],
     );
     for (const [id, count] of await this.#countsOf(ids, consumer)) counts.set(id, count);
-    return this.entries(reply, make);
+    const claimed = await this.entries(reply, make);
+    return shownList(claimed, `Claimed from ${this.key} by ${consumer} of ${this.group}`);
   }
 
   /** The server's delivery counts of entries that a consumer holds. */

@@ -141,6 +141,10 @@ export function rangeQuery(
   };
 }
 
+/** Bounds that are those of a whole millisecond: a caption has the millisecond, which means the same and can be read. */
+const WHOLE_FROM = /^(\d+)-0$/;
+const WHOLE_TO = /^(\d+)-18446744073709551615$/;
+
 /**
  * A part of a stream, in the order of its ids; a {@link LazyList}.
  *
@@ -161,7 +165,9 @@ export class Range<M> extends LazyList<M> {
 
   /** `read` gives the pages of a query; `of` is what it is a range of. */
   constructor(query: RangeQuery, read: (query: RangeQuery) => AsyncIterable<M[]>, of = "") {
-    super((most) => read({ ...query, count: Math.min(query.count, most) }), `Range ${described(query, of)}`);
+    const bounds = { start: query.start.replace(WHOLE_FROM, "$1"), stop: query.stop.replace(WHOLE_TO, "$1") };
+    const caption = `Range ${described({ ...query, ...bounds }, of)}`;
+    super((most) => read({ ...query, count: Math.min(query.count, most) }), caption);
     this.#query = query;
     this.#read = read;
     this.#of = of;

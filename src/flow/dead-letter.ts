@@ -141,7 +141,6 @@ printable(DeadLetter, ({ stream, id, data, fields, decodeError, origin, error },
   return `<DeadLetter ${legible(stream)} ${id} ${payload} ${legible(from + why)}>`;
 });
 const FACTS: readonly Fact<DeadLetter<unknown>>[] = [
-  { head: "died", of: ({ time }) => time },
   { head: "of", of: ({ origin }) => origin && `${origin.stream} ${origin.id}` },
   { head: "group", of: ({ origin }) => origin?.group },
   { head: "deliveries", of: ({ origin }) => origin?.deliveries },

@@ -1,4 +1,4 @@
-import { ends, type Gap, type Table, tableHtml, tableText } from "./table.ts";
+import { counted, ends, type Gap, type Table, tableHtml, tableText } from "./table.ts";
 
 /** The method by which Node.js, Deno and Bun ask an object how to print it. */
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
@@ -76,9 +76,9 @@ export function shown<T extends object>(value: T, picture: (value: T) => Picture
   return define(value, DISPLAY, () => bundle(picture(value)));
 }
 
-/** Have notebooks show a list that was read as a table with both its ends. */
+/** Have notebooks show a list that was read as a table with both its ends, and how many there are. */
 export function shownList<T>(items: T[], caption: string): T[] {
-  return shown(items, () => ({ tables: [tableOf(caption, items)] }));
+  return shown(items, () => ({ tables: [tableOf(`${caption}: ${counted(items.length)}`, items)] }));
 }
 
 /**

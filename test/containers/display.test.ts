@@ -97,6 +97,15 @@ describe("Range", () => {
     expect(limited.lines).toHaveLength(23);
   });
 
+  test("display – bounds that are whole milliseconds stand as these", async () => {
+    const stream = place.db.Stream(await hourly(3));
+    const [from, to] = [new Date(START), new Date(START + 3_600_000)];
+    const { lines } = await shown(stream.range(from, to));
+    expect(lines[0]).toBe(`Range ${stream.key} ${START} .. ${START + 3_600_000}: 2`);
+    const exact = await shown(stream.range("(1-0", `${START}-5`));
+    expect(exact.lines[0]).toBe(`Range ${stream.key} (1-0 .. ${START}-5: 1`);
+  });
+
   test("display – what await gives shows itself too, and stays a plain array", async () => {
     const key = await hourly(3);
     const messages = await place.db.Stream(key).range(undefined, undefined, 2);
@@ -146,7 +155,10 @@ describe("ConsumerGroup", () => {
     expect(lines[1]!.split(/ +/)).toEqual(["id", "time", "stream", "deliveries", "n", "temp"]);
     expect(lines).toHaveLength(4);
     const claimed = await cg.streams[a]!.claim([START]);
-    expect((await shown(claimed)).lines[0]).toBe(`Claimed from ${a} by cg.c1 of cg`);
+    expect((await shown(claimed)).lines[0]).toBe(`Claimed from ${a} by cg.c1 of cg: 1`);
+    const { messages } = await cg.streams[a]!.autoclaim();
+    expect((await shown(messages)).lines[0]).toBe(`Claimed from ${a} by cg.c1 of cg: 1`);
+    expect((await shown(await cg.read())).lines).toEqual(["Read by cg.c1 of cg: 0"]);
     expect((await shown(claimed[0]!)).lines.join()).toContain("deliveries  2");
   });
 
@@ -235,7 +247,7 @@ describe("Worker and DeadLetters", () => {
     const dead = await shown(letters);
     expect(dead.lines[0]).toBe(`Dead letters ${deadLetterKey(key)}: 2 entries`);
     expect(dead.lines[1]!.split(/ +/)).toEqual([
-      ...["id", "time", "died", "of", "group", "deliveries", "redrives", "error", "n", "temp"],
+      ...["id", "time", "of", "group", "deliveries", "redrives", "error", "n", "temp"],
     ]);
     expect(dead.lines[2]).toContain(`${key} ${START}-0`);
     expect(dead.html).toContain("TypeError: no &lt;total&gt;");
