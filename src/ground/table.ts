@@ -93,7 +93,7 @@ export function tableHtml(table: Table): string {
   const columns = columnsOf(table);
   const side = ({ isNumeric, cells }: Column) => {
     const isLong = cells.some((cell) => cell.length > UNBROKEN);
-    return `text-align:${isNumeric ? "right" : "left"};white-space:${isLong ? "pre-wrap;min-width:20em" : "pre"}`;
+    return `text-align:${isNumeric ? "right" : "left"};white-space:${isLong ? "pre-wrap;min-width:14em" : "pre"}`;
   };
   const heads = columns.map(
     (column) => `<th style="${CELL};${LINE};${side(column)}">${escaped(column.head)}</th>`,

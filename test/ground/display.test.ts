@@ -56,7 +56,7 @@ test("shownList – the list is as it was for everybody but a notebook", async (
   expect(Object.keys(list)).toEqual(["0", "1"]);
   expect(inspect(list)).toBe("[ { a: 1 }, { a: 2, b: 'x' } ]");
   expect(structuredClone(list)).toEqual(list);
-  expect((await bundleOf(list))["text/plain"]).toBe("List\na  b\n1\n2  x");
+  expect((await bundleOf(list))["text/plain"]).toBe("List: 2\na  b\n1\n2  x");
 });
 
 test("shownList – the table is made when it is asked for, of what the list holds then, and of both ends", async () => {
