@@ -1,8 +1,11 @@
+import { execFile } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { waitFor } from "../../src/testing/index.ts";
 import { committed, incomplete, joined, type Notebook } from "./notebook.ts";
 import { check, execute, hasTools, NotebookError, read } from "./tools.ts";
 
@@ -48,6 +51,13 @@ describe.each(names)("notebooks/%s", (name) => {
   });
 });
 
+/** Whether a process has ended; one that only waits to be asked how has ended too. */
+async function hasEnded(id: string): Promise<boolean> {
+  const args = ["-o", "stat=", "-p", id];
+  const { stdout } = await promisify(execFile)("ps", args).catch(() => ({ stdout: "" }));
+  return stdout.trim() === "" || stdout.startsWith("Z");
+}
+
 // The gate runs `npm run notebooks` before the tests, and that installs both.
 describe.skipIf(!(await hasTools()))("npm run notebooks", () => {
   let place: string;
@@ -77,6 +87,20 @@ describe.skipIf(!(await hasTools()))("npm run notebooks", () => {
   test("a cell that does not end fails in its time", async () => {
     const file = await notebook("await new Promise(() => setInterval(() => {}, 1000))");
     await expect(execute(file, { cell: 2 })).rejects.toThrow(NotebookError);
+  });
+
+  test("one that is interrupted leaves no kernel behind", async () => {
+    const pid = join(place, "pid.txt");
+    const file = await notebook(
+      `await Deno.writeTextFile(${JSON.stringify(pid)}, String(Deno.pid));
+       await new Promise(() => setInterval(() => {}, 1000))`,
+    );
+    const interruption = new AbortController();
+    const failure = execute(file, { signal: interruption.signal }).catch((error: unknown) => error);
+    const kernel = await waitFor(() => readFile(pid, "utf8").catch(() => ""), { timeout: 30_000 });
+    interruption.abort();
+    expect(String(await failure)).toContain("it was interrupted");
+    await waitFor(() => hasEnded(kernel));
   });
 
   test("a wrong type fails, at its cell and line", async () => {

@@ -93,7 +93,7 @@ export async function execute(file: string, patience: Patience = {}): Promise<No
     try {
       await run("jupyter", args, place, notebook, signal);
     } finally {
-      await endKernels(kernels, place);
+      await endKernels(kernels);
     }
     return await read(join(place, "executed.ipynb"));
   } catch (error) {
@@ -126,7 +126,7 @@ function run(
   seconds: number,
   signal?: AbortSignal,
 ): Promise<void> {
-  // No one else's settings, colours or server; the kernels' connection files are named after the place.
+  // No one else's settings, colours or server.
   const { REDIS_URL, FORCE_COLOR, JUPYTER_PATH, ...inherited } = process.env;
   const env = {
     ...inherited,
@@ -172,12 +172,12 @@ function failure(said: string): string {
 }
 
 /** End the kernels that are still there; nbconvert does so itself unless it was killed. */
-async function endKernels(kernels: string, place: string): Promise<void> {
+async function endKernels(kernels: string): Promise<void> {
   const ids = existsSync(kernels) ? (await readFile(kernels, "utf8")).trim().split("\n").map(Number) : [];
   for (const id of ids) {
-    // The number may be another's by now; a kernel of ours was called with a file of the place.
+    // The number may be another's by now.
     const args = ["-o", "args=", "-p", String(id)];
     const { stdout } = await promisify(execFile)("ps", args).catch(() => ({ stdout: "" }));
-    if (stdout.includes(place)) process.kill(id, "SIGKILL");
+    if (stdout.startsWith(`${deno} jupyter`)) process.kill(id, "SIGKILL");
   }
 }
