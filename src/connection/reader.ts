@@ -8,7 +8,7 @@ import {
   type ReplyErrorOptions,
   replyError,
 } from "../ground/errors.ts";
-import type { MessageList } from "../wire/message.ts";
+import type { MessageList } from "../wire/message-list.ts";
 import { EntriesDecoder, StreamsDecoder } from "../wire/reply.ts";
 import { Request } from "../wire/request.ts";
 import { ErrorReply, SequenceDecoder } from "../wire/resp.ts";

@@ -1,6 +1,6 @@
 import type { Client } from "../connection/client.ts";
 import type { ReplyErrorOptions } from "../ground/errors.ts";
-import type { MessageList } from "../wire/message.ts";
+import type { MessageList } from "../wire/message-list.ts";
 import { EntriesDecoder } from "../wire/reply.ts";
 import { Request } from "../wire/request.ts";
 import { PAGE, type RangeQuery } from "./range.ts";

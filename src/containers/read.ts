@@ -4,7 +4,8 @@ import { assertInteger, assertOptionalBoolean, assertOptions, assertSignal } fro
 import { type Time, toMilliseconds } from "../ground/duration.ts";
 import { InvalidArgumentError } from "../ground/errors.ts";
 import { type IdLike, toId } from "../wire/id.ts";
-import type { Delivery, MessageList } from "../wire/message.ts";
+import type { Delivery } from "../wire/message.ts";
+import type { MessageList } from "../wire/message-list.ts";
 
 /** Options of {@link Stream.read}. */
 export interface ReadOptions {

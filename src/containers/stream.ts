@@ -15,7 +15,8 @@ import {
   type TextRecord,
 } from "../wire/codec.ts";
 import { compareIds, type IdLike, toId } from "../wire/id.ts";
-import { Message, MessageList, type MessageMaker } from "../wire/message.ts";
+import { Message } from "../wire/message.ts";
+import { MessageList, type MessageMaker } from "../wire/message-list.ts";
 import type { Argument } from "../wire/resp.ts";
 import { type AddManyOptions, addMany } from "./batch.ts";
 import { Container } from "./container.ts";

@@ -10,7 +10,8 @@ import {
 import { printable } from "../ground/display.ts";
 import { ClosedError, DecodeError, InvalidArgumentError, type NoSuchGroupError } from "../ground/errors.ts";
 import { Events } from "../ground/events.ts";
-import type { Message, MessageList } from "../wire/message.ts";
+import type { Message } from "../wire/message.ts";
+import type { MessageList } from "../wire/message-list.ts";
 import { Buffers } from "./buffers.ts";
 import { type ConsumerEvent, type ConsumerOptions, OPTIONS } from "./consumer-options.ts";
 import { createGroup, recreateGroup } from "./create-group.ts";

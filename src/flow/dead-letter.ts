@@ -4,7 +4,8 @@ import { printable, tabular } from "../ground/display.ts";
 import { DecodeError, type DecodeIssue } from "../ground/errors.ts";
 import { legible } from "../ground/table.ts";
 import { HEADERS_FIELD, issuesOf, NO_HEADERS, Payload, type RawField, setOwn } from "../wire/codec.ts";
-import { Message, type MessageJson, MessageList } from "../wire/message.ts";
+import { Message, type MessageJson } from "../wire/message.ts";
+import { MessageList } from "../wire/message-list.ts";
 import { type Fact, messageColumns } from "../wire/message-table.ts";
 
 /** Header that counts how often an entry was moved back from the dead letters. */

@@ -1,7 +1,7 @@
 import type { Client } from "../connection/client.ts";
 import { type ReadingGroup, readSlot } from "../connection/reader.ts";
 import { NoSuchGroupError } from "../ground/errors.ts";
-import type { MessageList } from "../wire/message.ts";
+import type { MessageList } from "../wire/message-list.ts";
 import { isPassing, pause } from "./pause.ts";
 
 /** What a lane needs of its consumer. */

@@ -212,15 +212,6 @@ export class PayloadIssues extends Error {
   }
 }
 
-/** What is wrong with an entry of which too many bytes come. */
-export const TOO_LARGE: PayloadIssues = new PayloadIssues([{ message: "it is larger than maxEntrySize" }]);
-
-/** The payload's fields; the last headers, which count, are at `at`: mostly alone, and at the end. */
-export function withoutHeaders(fields: readonly RawField[], at: number): readonly RawField[] {
-  if (at === 1 && fields.length === 2 && fields[0]!.name !== HEADERS_FIELD) return [fields[0]!];
-  return fields.filter(({ name }) => name !== HEADERS_FIELD);
-}
-
 /** What is wrong with an entry, by what was thrown while it was decoded. */
 export function issuesOf(error: unknown): readonly DecodeIssue[] {
   return error instanceof PayloadIssues ? error.issues : [{ message: String(error) }];

@@ -1,6 +1,6 @@
 import { ProtocolError } from "../ground/errors.ts";
 import { HEADERS_FIELD, type RawField, setOwn } from "./codec.ts";
-import type { MessageList } from "./message.ts";
+import type { MessageList } from "./message-list.ts";
 import {
   ARRAY,
   BULK,

@@ -11,7 +11,8 @@ import {
   previousId,
   toId,
 } from "../../src/wire/id.ts";
-import { type Message, MessageList } from "../../src/wire/message.ts";
+import type { Message } from "../../src/wire/message.ts";
+import { MessageList } from "../../src/wire/message-list.ts";
 import { EntriesDecoder, IdsDecoder, StreamsDecoder } from "../../src/wire/reply.ts";
 import { type Decoder, ErrorReply, Inbox, SequenceDecoder } from "../../src/wire/resp.ts";
 import { ValuesDecoder } from "../../src/wire/values.ts";

@@ -1,5 +1,5 @@
 import { type Codec, Payload } from "../../src/wire/codec.ts";
-import { MessageList } from "../../src/wire/message.ts";
+import { MessageList } from "../../src/wire/message-list.ts";
 import { EntriesDecoder } from "../../src/wire/reply.ts";
 import { type Decoder, ErrorReply, Inbox } from "../../src/wire/resp.ts";
 

@@ -2,7 +2,7 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { expect, test } from "vitest";
 import { DecodeError } from "../../src/index.ts";
 import { type Codec, NO_HEADERS, Payload, pairs, type RawField } from "../../src/wire/codec.ts";
-import { MessageList } from "../../src/wire/message.ts";
+import { MessageList } from "../../src/wire/message-list.ts";
 import type { Read } from "./feed.ts";
 
 const field = (name: string, value: string): RawField => ({ name, value: Buffer.from(value) });

@@ -1,6 +1,7 @@
 import type { Reading } from "../../containers/read.ts";
 import type { DecodeError, NoSuchGroupError } from "../../ground/errors.ts";
-import type { Delivery, GroupMessage, MessageList } from "../../wire/message.ts";
+import type { Delivery, GroupMessage } from "../../wire/message.ts";
+import type { MessageList } from "../../wire/message-list.ts";
 import { Buffers } from "../buffers.ts";
 import { recreateGroup } from "../create-group.ts";
 import { Lane, type LaneHost } from "../lane.ts";
