@@ -33,10 +33,10 @@ export class AskingDecoder<R> implements Decoder<R> {
   #frame = new ValuesDecoder(1);
   #isReply = false;
 
-  /** Hand the replies to the commands of `payload` themselves to `decoder`. */
-  constructor(decoder: Decoder<R>, payload: Buffer) {
+  /** Hand the replies to the commands of `payload` themselves to `decoder`; `sent` is what {@link asking} made of it. */
+  constructor(decoder: Decoder<R>, payload: Buffer, sent: Buffer) {
     this.#decoder = decoder;
-    this.#isOne = asking(payload).length === ASKING.length + payload.length;
+    this.#isOne = sent.length === ASKING.length + payload.length;
   }
 
   decode(inbox: Inbox): boolean {

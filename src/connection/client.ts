@@ -215,15 +215,9 @@ export class Client {
       signal?.throwIfAborted();
       try {
         const pool = asked === null ? await this.#poolOf(key, signal) : this.#poolAt(asked);
-        const result =
-          asked === null
-            ? await pool.exchange(payload, decoder(), options.silence, signal)
-            : await pool.exchange(
-                asking(payload),
-                new AskingDecoder(decoder(), payload),
-                options.silence,
-                signal,
-              );
+        const sent = asked === null ? payload : asking(payload);
+        const reader = sent === payload ? decoder() : new AskingDecoder(decoder(), payload, sent);
+        const result = await pool.exchange(sent, reader, options.silence, signal);
         asked = null;
         const refusal = refusalOf(result);
         if (refusal === null) return result as Exclude<R, ErrorReply>;

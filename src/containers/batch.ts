@@ -158,6 +158,11 @@ export interface Place {
   readonly index: number;
 }
 
+function fitting(fields: FlatFields, most: number): FlatFields {
+  assertEntrySize(fields, most);
+  return fields;
+}
+
 /** Encode one value, to at most so many bytes; a refusal says which one it was. */
 export function encodeAt<T, I>(
   payload: Payload<T, I>,
@@ -165,15 +170,13 @@ export function encodeAt<T, I>(
   headers: Readonly<Record<string, string>> | undefined,
   place: Place & { readonly most: number },
 ): FlatFields | Promise<FlatFields> {
-  const checked = (fields: FlatFields): FlatFields => {
-    assertEntrySize(fields, place.most);
-    return fields;
-  };
   try {
     const fields = payload.encode(value, headers);
-    return fields instanceof Promise
-      ? fields.then(checked).catch((error) => Promise.reject(located(error, place)))
-      : checked(fields);
+    if (fields instanceof Promise)
+      return fields
+        .then((late) => fitting(late, place.most))
+        .catch((error) => Promise.reject(located(error, place)));
+    return fitting(fields, place.most);
   } catch (error) {
     throw located(error, place);
   }

@@ -17,8 +17,7 @@ export class LazyList<T> implements AsyncIterable<T>, PromiseLike<T[]> {
   }
 
   readonly #pages: (most: number) => AsyncIterable<T[]>;
-  /** What it is a list of. */
-  protected readonly caption: string;
+  readonly #caption: string;
 
   /**
    * `pages` starts a new read; its pages are not empty, and it may end after `most` items. `caption` stands above its table
@@ -26,7 +25,12 @@ export class LazyList<T> implements AsyncIterable<T>, PromiseLike<T[]> {
    */
   constructor(pages: (most: number) => AsyncIterable<T[]>, caption = "List") {
     this.#pages = pages;
-    this.caption = caption;
+    this.#caption = caption;
+  }
+
+  /** What it is a list of. */
+  protected get caption(): string {
+    return this.#caption;
   }
 
   /** Page by page, as arrays of up to 1,000 that are never empty. */
@@ -165,9 +169,7 @@ export class Range<M> extends LazyList<M> {
 
   /** `read` gives the pages of a query; `of` is what it is a range of. */
   constructor(query: RangeQuery, read: (query: RangeQuery) => AsyncIterable<M[]>, of = "") {
-    const bounds = { start: query.start.replace(WHOLE_FROM, "$1"), stop: query.stop.replace(WHOLE_TO, "$1") };
-    const caption = `Range ${described({ ...query, ...bounds }, of)}`;
-    super((most) => read({ ...query, count: Math.min(query.count, most) }), caption);
+    super((most) => read({ ...query, count: Math.min(query.count, most) }));
     this.#query = query;
     this.#read = read;
     this.#of = of;
@@ -181,6 +183,13 @@ export class Range<M> extends LazyList<M> {
   /** Say what would be read. */
   describe(): string {
     return described(this.#query, this.#of);
+  }
+
+  /** Made when it is shown: most ranges are read and never looked at. */
+  protected override get caption(): string {
+    const { start, stop } = this.#query;
+    const bounds = { start: start.replace(WHOLE_FROM, "$1"), stop: stop.replace(WHOLE_TO, "$1") };
+    return `Range ${described({ ...this.#query, ...bounds }, this.#of)}`;
   }
 
   /** The last ones are read from the other end; where there is a `count`, the last ones of it cannot. */
@@ -202,19 +211,20 @@ function described({ start, stop, count, isReverse }: RangeQuery, of: string): s
   return `${of === "" ? "" : `${of} `}${start} .. ${stop}${limits}`;
 }
 
-/** What a notebook shows of something whose length is known: how long it is, and both its ends. */
+/** What a notebook shows of something that knows its length: how long it is, and both its ends. */
 export async function glanceAt<M>(
   name: string,
   source: {
-    readonly length: number;
-    readonly range: (start: undefined, stop: undefined, count: number) => Range<M>;
+    length(): Promise<number>;
+    range(start: undefined, stop: undefined, count: number): Range<M>;
   },
 ): Promise<Picture> {
-  const { length, range } = source;
+  const length = await source.length();
   const caption = `${name}: ${counted(length)} ${length === 1 ? "entry" : "entries"}`;
   const hidden = length - 2 * ROWS_AT_END;
-  if (hidden <= 0) return { tables: [tableOf(caption, await range(undefined, undefined, 2 * ROWS_AT_END))] };
-  const end = range(undefined, undefined, ROWS_AT_END);
+  if (hidden <= 0)
+    return { tables: [tableOf(caption, await source.range(undefined, undefined, 2 * ROWS_AT_END))] };
+  const end = source.range(undefined, undefined, ROWS_AT_END);
   const [first, last] = await Promise.all([end, end.reverse()]);
   const gap = { at: ROWS_AT_END, text: `${counted(hidden)} more` };
   return { tables: [tableOf(caption, [...first, ...last.reverse()], gap)] };

@@ -204,9 +204,8 @@ showable(SeriesOverStreams, async (series) => {
       return { stream: key, length, first: first?.timestamp, last: last?.timestamp };
     }),
   );
-  const length = ends.reduce((sum, stream) => sum + stream.length, 0);
   const { tables } = await glanceAt(`Time series ${series.name}`, {
-    length,
+    length: async () => ends.reduce((sum, stream) => sum + stream.length, 0),
     range: (start, stop, count) => series.range(start, stop, count),
   });
   return { tables: [tableOf(`Streams of ${series.name}`, ends), ...tables] };

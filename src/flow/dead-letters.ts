@@ -286,13 +286,7 @@ export class DeadLetters<T = TextRecord> extends Container {
 }
 
 printable(DeadLetters, (letters) => `<DeadLetters ${legible(letters.key)}>`);
-showable(DeadLetters, async (letters) => {
-  const length = await letters.length();
-  return glanceAt(`Dead letters ${letters.key}`, {
-    length,
-    range: (start, stop, count) => letters.range(start, stop, count),
-  });
-});
+showable(DeadLetters, (letters) => glanceAt(`Dead letters ${letters.key}`, letters));
 
 /** The same error, with the ids that were given before it. */
 function withIds(error: unknown, ids: readonly string[]): unknown {

@@ -283,9 +283,8 @@ export class Producer<T = TextRecord, I = InputOf<T>> {
         const { done, value } = next instanceof Promise ? await next : next;
         isExhausted = done === true;
         if (isExhausted) break;
-        const place = { name: "pushMany", index };
-        const most = this.#client.maxEntrySize;
-        const encoded = encodeAt(this.#payload, value, headers, { ...place, most });
+        const place = { name: "pushMany", index, most: this.#client.maxEntrySize };
+        const encoded = encodeAt(this.#payload, value, headers, place);
         const fields = encoded instanceof Promise ? await encoded : encoded;
         const start = this.#onceAt(idempotencyKey!(value, index), place);
         const stored = (id: string): void => {

@@ -62,7 +62,7 @@ export function tabular<T>(
   columns: (items: readonly T[]) => Columns,
   caption: (item: T) => string,
 ): void {
-  define(type.prototype, COLUMNS, (items: readonly T[]) => columns(items));
+  define(type.prototype, COLUMNS, columns);
   showable(type, (item) => {
     const { heads, rows } = columns([item]);
     return {
@@ -128,10 +128,8 @@ function bundle({ tables, html = "" }: Picture): Bundle {
   };
 }
 
-function define<T extends object>(target: T, name: symbol, value: unknown): T;
-function define(target: unknown, name: symbol, value: unknown): unknown;
-function define(target: unknown, name: symbol, value: unknown): unknown {
-  return Object.defineProperty(target as object, name, { configurable: true, writable: true, value });
+function define<T>(target: T, name: symbol, value: unknown): T {
+  return Object.defineProperty(target as T & object, name, { configurable: true, writable: true, value });
 }
 
 /** The part of Deno's kernel that is used; it is there in a notebook only, and asking for it elsewhere throws. */
