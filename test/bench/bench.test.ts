@@ -51,7 +51,7 @@ const scan: WorkFigures = {
       { rate: 500_000 / 3, cpu: 5, serverShare: 0.1 },
       { rate: 250_000, cpu: 5, serverShare: 0.1 },
     ],
-    "raw-socket": [
+    "raw-decoder": [
       { rate: 800_000, cpu: 1, serverShare: 0.5 },
       { rate: 1_000_000, cpu: 1, serverShare: 0.5 },
       { rate: 2_000_000, cpu: 1, serverShare: 0.5 },
@@ -81,7 +81,7 @@ const run: Run = {
     load: [0.1, 1.25],
     versions: { "walrus-streams": "0.1.0", "ioredis-6": "6.0.0" },
   },
-  peers: ["walrus-streams", "ioredis-6", "bullmq", "raw-socket"],
+  peers: ["walrus-streams", "ioredis-6", "bullmq", "raw-decoder"],
   works: [scan, latency],
 };
 
@@ -175,7 +175,7 @@ test("table – medians, ratios round by round, shares of the limit, and dashes"
   expect(cellsOf(table(run)).slice(2)).toEqual([
     ["scan", "msg/s", "500,000", "200,000", "–", "1,000,000"],
     ["", "x ioredis-6", "3.00", "1.00", "", "6.00"],
-    ["", "of raw-socket", "50 %", "17 %", "", "100 %"],
+    ["", "of raw-decoder", "50 %", "17 %", "", "100 %"],
     ["", "client CPU, us/msg", "1.60", "5.00", "", "1.00"],
     ["", "server's share", "30 %", "10 %", "", "50 %"],
     ["latency", "p50, us", "240", "200", "failed", "–"],
@@ -188,7 +188,7 @@ test("table – medians, ratios round by round, shares of the limit, and dashes"
 
 test("missedTargets – a share, and a figure of which less is better", () => {
   expect(missedTargets(run)).toEqual([
-    "scan: 50 % of raw-socket, promised at least 70 %",
+    "scan: 50 % of raw-decoder, promised at least 70 %",
     "latency: 1.20 x ioredis-6, promised at most 1.1",
   ]);
   const { "ioredis-6": _, ...rounds } = scan.rounds;
@@ -222,7 +222,7 @@ test("comparison – now by then, marked only where no rounds meet", () => {
 test("readmeTable – multiples, the baseline's own figures, and where they come from", () => {
   const text = readmeTable(run);
   expect(text.split("\n").slice(0, 5)).toEqual([
-    "| work |  | walrus-streams | ioredis-6 | raw-socket |",
+    "| work |  | walrus-streams | ioredis-6 | raw-decoder |",
     "| --- | --- | ---: | ---: | ---: |",
     "| `scan` | msg/s | **3.00** | 200,000 | 6.00 |",
     "| `latency` | p50, us | **1.20** | 200 | – |",

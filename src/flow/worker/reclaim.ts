@@ -58,6 +58,8 @@ export class Reclaiming<T> {
   /** Which stream may give a suspect. */
   #turn = -1;
   #isOver = false;
+  /** The look that was asked for last. */
+  #looking: Promise<number> = Promise.resolve(0);
   /** Whether the last look found as much as there was room for. */
   hasMore = false;
 
@@ -95,8 +97,17 @@ export class Reclaiming<T> {
     this.wake();
   }
 
-  /** Renew the leases that are old, then take up what is due; gives how many entries that were. */
-  async look(): Promise<number> {
+  /**
+   * Renew the leases that are old, then take up what is due; gives how many entries that were.
+   *
+   * One after the other: two looks at once would each see that no suspect is held, and take one.
+   */
+  look(): Promise<number> {
+    this.#looking = this.#looking.then(() => this.#look());
+    return this.#looking;
+  }
+
+  async #look(): Promise<number> {
     const now = performance.now();
     for (const at of this.#due) if (at <= now) this.#due.delete(at);
     this.hasMore = false;

@@ -3,8 +3,8 @@ import type { Address } from "../../../src/testing/index.ts";
 import { openBullMq } from "./bullmq.ts";
 import { openIoredis } from "./ioredis.ts";
 import { openNodeRedis } from "./node-redis.ts";
-import { BASELINE, OURS, type Peer, RAW_SOCKET, REDIS_BENCHMARK } from "./peer.ts";
-import { openRawSocket } from "./raw-socket.ts";
+import { BASELINE, OURS, type Peer, RAW_DECODER, RAW_SOCKET, REDIS_BENCHMARK } from "./peer.ts";
+import { openRawDecoder, openRawSocket } from "./raw-socket.ts";
 import { openRedisBenchmark } from "./redis-benchmark.ts";
 import { openBroker } from "./redis-streams-broker.ts";
 import { openGlide } from "./valkey-glide.ts";
@@ -51,6 +51,7 @@ const LINE_UP: Readonly<Record<string, Seat>> = {
   },
   [REDIS_BENCHMARK]: { open: openRedisBenchmark },
   [RAW_SOCKET]: { open: openRawSocket },
+  [RAW_DECODER]: { open: openRawDecoder },
 };
 
 /** The names of all peers. */

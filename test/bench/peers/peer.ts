@@ -82,6 +82,8 @@ export const OURS = "walrus-streams";
 export const BASELINE = "ioredis-6";
 /** The physical limit of reads: counts bytes, decodes nothing. */
 export const RAW_SOCKET = "raw-socket";
+/** What a client can reach that gives text: a bare socket with the least decoder. */
+export const RAW_DECODER = "raw-decoder";
 /** The physical limit of adds. */
 export const REDIS_BENCHMARK = "redis-benchmark";
 

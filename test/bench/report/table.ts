@@ -1,6 +1,6 @@
 import Table from "cli-table3";
 import { METRICS, percent } from "../metrics.ts";
-import { BASELINE, OURS, RAW_SOCKET } from "../peers/peer.ts";
+import { BASELINE, OURS, RAW_DECODER } from "../peers/peer.ts";
 import { comparedOf, type Environment, figureOf, type Run, ratioOf, type WorkFigures } from "./run.ts";
 
 /** What stands where a peer cannot do a work. */
@@ -45,9 +45,9 @@ function linesOf(work: WorkFigures, peers: readonly string[]): Line[] {
     if (has(BASELINE)) {
       lines.push({ label: `x ${BASELINE}`, cell: (peer) => written(ratioOf(work, peer, name), ratio) });
     }
-    if (i === 0 && has(RAW_SOCKET)) {
-      const share = (peer: string) => ratioOf(work, peer, name, RAW_SOCKET);
-      lines.push({ label: `of ${RAW_SOCKET}`, cell: (peer) => written(share(peer), percent) });
+    if (i === 0 && has(RAW_DECODER)) {
+      const share = (peer: string) => ratioOf(work, peer, name, RAW_DECODER);
+      lines.push({ label: `of ${RAW_DECODER}`, cell: (peer) => written(share(peer), percent) });
     }
     return lines;
   });
@@ -76,7 +76,7 @@ export function missedTargets({ works }: Run): string[] {
     const isMore = METRICS[name].better === "more";
     const { ratio: limit, limitShare } = work.target;
     const measured = ratioOf(work, OURS, name);
-    const share = ratioOf(work, OURS, name, RAW_SOCKET);
+    const share = ratioOf(work, OURS, name, RAW_DECODER);
     const missed: string[] = [];
     if (isMore ? measured < limit : measured > limit) {
       missed.push(
@@ -85,7 +85,7 @@ export function missedTargets({ works }: Run): string[] {
     }
     if (limitShare !== undefined && share < limitShare) {
       missed.push(
-        `${work.name}: ${percent(share)} of ${RAW_SOCKET}, promised at least ${percent(limitShare)}`,
+        `${work.name}: ${percent(share)} of ${RAW_DECODER}, promised at least ${percent(limitShare)}`,
       );
     }
     return missed;

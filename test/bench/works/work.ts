@@ -27,7 +27,7 @@ export type Rounds = Readonly<Record<string, readonly Round[]>>;
 export interface Target {
   /** At least (or, where less is better, at most) so many times the figure of ioredis 6. */
   readonly ratio: number;
-  /** At least this share of the raw socket's figure. */
+  /** At least this share of the figure of the least decoder on a bare socket. */
   readonly limitShare?: number;
 }
 

@@ -79,42 +79,59 @@ test("Worker.retry – delivered as often as it may be already: dead, without an
   expect(job.of("deadLettered")[0]).toMatchObject({ id: "1-0", deliveries: 5 });
 });
 
-test("Worker.retry – lost in the latter half of its deliveries: one at a time, what lies behind at once", async () => {
-  await fill(at.watch, at.key, 12);
-  const group = at.db.consumerGroup("g", at.key, { consumer: "gone" });
-  await group.ensure();
-  await group.read();
-  const suspects = ["1-0", "2-0", "3-0", "4-0", "5-0", "6-0"];
-  await at.watch.redis.xclaim(
-    at.key,
-    "g",
-    "gone",
-    0,
-    ...suspects,
-    "IDLE",
-    600_000,
-    "RETRYCOUNT",
-    3,
-    "JUSTID",
-  );
-  const others = ["7-0", "8-0", "9-0", "10-0", "11-0", "12-0"];
-  await at.watch.redis.xclaim(at.key, "g", "gone", 0, ...others, "IDLE", 600_000, "RETRYCOUNT", 2, "JUSTID");
-  const begun: string[] = [];
-  const held: number[] = [];
-  const handler = async ({ id }: GroupMessage<Text>): Promise<void> => {
-    begun.push(id);
-    if (suspects.includes(id)) {
-      const mine = (await heldIn(at.watch, at.key)).filter(({ consumer }) => consumer !== "gone");
-      held.push(mine.filter((entry) => suspects.includes(entry.id)).length);
-    } else await waitFor(() => begun.filter((one) => others.includes(one)).length === others.length);
-  };
-  await using _ = work(at, handler, { concurrency: 7, prefetch: 7 });
-  await pendingIs(at.watch, at.key, 0);
-  expect(held).toEqual([1, 1, 1, 1, 1, 1]);
-  // All there was room for came in one look.
-  expect(begun.slice(0, 7).sort()).toEqual(["1-0", ...others].sort());
-  expect(begun).toHaveLength(12);
-});
+test.each([
+  ["", {}],
+  [", in order of keys", { orderBy: ({ id }: GroupMessage<Text>) => id }],
+])(
+  "Worker.retry – lost in the latter half of its deliveries%s: one at a time, what lies behind at once",
+  async (_, order) => {
+    await fill(at.watch, at.key, 12);
+    const group = at.db.consumerGroup("g", at.key, { consumer: "gone" });
+    await group.ensure();
+    await group.read();
+    const suspects = ["1-0", "2-0", "3-0", "4-0", "5-0", "6-0"];
+    await at.watch.redis.xclaim(
+      at.key,
+      "g",
+      "gone",
+      0,
+      ...suspects,
+      "IDLE",
+      600_000,
+      "RETRYCOUNT",
+      3,
+      "JUSTID",
+    );
+    const others = ["7-0", "8-0", "9-0", "10-0", "11-0", "12-0"];
+    await at.watch.redis.xclaim(
+      at.key,
+      "g",
+      "gone",
+      0,
+      ...others,
+      "IDLE",
+      600_000,
+      "RETRYCOUNT",
+      2,
+      "JUSTID",
+    );
+    const begun: string[] = [];
+    const held: number[] = [];
+    const handler = async ({ id }: GroupMessage<Text>): Promise<void> => {
+      begun.push(id);
+      if (suspects.includes(id)) {
+        const mine = (await heldIn(at.watch, at.key)).filter(({ consumer }) => consumer !== "gone");
+        held.push(mine.filter((entry) => suspects.includes(entry.id)).length);
+      } else await waitFor(() => begun.filter((one) => others.includes(one)).length === others.length);
+    };
+    await using _job = work(at, handler, { concurrency: 7, prefetch: 7, ...order });
+    await pendingIs(at.watch, at.key, 0);
+    expect(held).toEqual([1, 1, 1, 1, 1, 1]);
+    // All there was room for came in one look.
+    expect(begun.slice(0, 7).sort()).toEqual(["1-0", ...others].sort());
+    expect(begun).toHaveLength(12);
+  },
+);
 
 test("Worker.retry – a function decides by the count and the error", async () => {
   await fill(at.watch, at.key, 1);
