@@ -1,5 +1,6 @@
 import { Command } from "ioredis";
 import { ConnectionLostError } from "../ground/errors.ts";
+import { Request } from "../wire/request.ts";
 import type { Argument } from "../wire/resp.ts";
 import type { RedisLike } from "./driver.ts";
 
@@ -36,6 +37,24 @@ class OnceCommand extends Command {
   }
 }
 
+/** Commands of a key and ids, of which there may be a thousand. */
+const LISTS: ReadonlySet<string> = new Set(["xack", "xdel"]);
+
+/** A command with many arguments, encoded here: ioredis copies and measures each of them several times. */
+class ListCommand extends Command {
+  readonly #payload: Buffer;
+
+  /** ioredis sees the key alone, by which it finds the node. */
+  constructor(name: string, [key, ...ids]: readonly Argument[], keyPrefix: string) {
+    super(name, [key as string], { keyPrefix, replyEncoding: "utf8" });
+    this.#payload = new Request().command([name, keyPrefix + key, ...ids]).payload();
+  }
+
+  override toWritable(): Buffer {
+    return this.#payload;
+  }
+}
+
 /**
  * Send one command over a shared connection.
  *
@@ -48,6 +67,7 @@ export function send(
   args: readonly Argument[],
   replyEncoding: "utf8" | null,
 ): Promise<unknown> {
+  if (LISTS.has(name)) return redis.sendCommand(new ListCommand(name, args, keyPrefix)) as Promise<unknown>;
   const own = args as (string | Buffer | number)[];
   if (!ONCE.has(name)) {
     if (replyEncoding !== null) return redis.call(name, own);

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Client } from "../connection/client.ts";
 import { assertEntrySize } from "../connection/entry-size.ts";
 import { assertOptions } from "../ground/assert.ts";
@@ -122,6 +123,7 @@ class Batches {
     this.#volume = 0;
     this.#underWay = this.#store(request, size);
     this.#underWay.catch(() => {}); // Awaited before the next batch, or at the end.
+    await nextTurn(); // It is on its way to the server by then, which works while the next is encoded.
   }
 
   /** When nothing is under way any more. */

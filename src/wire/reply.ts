@@ -169,7 +169,7 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
     if (parts !== 2) throw new ProtocolError(`the server sent an entry of ${parts} parts`);
     const end = bulk(inbox);
     if (end < 0) return null;
-    if (end - inbox.at > MAX_ID) throw tooMany(end - inbox.at, "bytes in an id");
+    refuseLongId(end - inbox.at);
     const id = inbox.bytes.latin1Slice(inbox.at, end);
     inbox.at = end + 2;
     return id;
@@ -273,18 +273,18 @@ export class IdsDecoder implements Decoder<IdReply[]> {
         continue;
       }
       const start = inbox.at;
-      const length = inbox.length(BULK);
-      if (length === NULL) {
+      const end = bulkOrNull(inbox);
+      if (end === NULL) {
         this.#ids.push(null);
         continue;
       }
-      if (length > MAX_ID) throw tooMany(length, "bytes in an id");
-      inbox.at = start;
-      const end = bulk(inbox);
-      if (end < 0) {
+      if (end === INCOMPLETE) {
+        inbox.at = start;
+        refuseLongId(inbox.length(BULK));
         inbox.at = start;
         return false;
       }
+      refuseLongId(end - inbox.at);
       this.#ids.push(inbox.bytes.latin1Slice(inbox.at, end));
       inbox.at = end + 2;
     }
@@ -301,6 +301,10 @@ const MAX_FIELDS = 2 ** 28;
 /** The longest id that Redis writes: two numbers of 20 digits. */
 const MAX_ID = 41;
 
+function refuseLongId(length: number): void {
+  if (length > MAX_ID) throw tooMany(length, "bytes in an id");
+}
+
 function tooMany(count: number, what: string): ProtocolError {
   return new ProtocolError(`the server sent ${count} ${what}, more than there can be`);
 }
@@ -316,13 +320,43 @@ function listHead(inbox: Inbox): number | ErrorReply {
   return line === null ? INCOMPLETE : new ErrorReply(line);
 }
 
-/** Read a bulk's header and see that its bytes are here: the index of their end, or {@link INCOMPLETE}. */
+/** Read a text's header and see that its bytes are here: the index of their end, or {@link INCOMPLETE}. */
 function bulk(inbox: Inbox): number {
-  const length = inbox.length(BULK);
-  if (length === INCOMPLETE) return INCOMPLETE;
-  if (length === NULL) throw new ProtocolError("the server sent null where a text must be");
-  const end = inbox.at + length;
-  if (end + 2 > inbox.end) return INCOMPLETE;
-  endOfBulk(inbox.bytes, end);
+  const end = bulkOrNull(inbox);
+  if (end === NULL) throw new ProtocolError("the server sent null where a text must be");
   return end;
 }
+
+/** As {@link bulk}, and {@link NULL} where that is in its place. */
+function bulkOrNull(inbox: Inbox): number {
+  const { bytes, end } = inbox;
+  let at = inbox.at;
+  // Nearly all have a short header and are here whole. What is not so, or not right, the careful way tells.
+  const last = at + SHORT_HEADER - 2;
+  if (last + 1 < end && bytes[at] === BULK) {
+    let length = 0;
+    let byte = bytes[++at]!;
+    while (byte >= ZERO && byte <= NINE && at < last) {
+      length = 10 * length + byte - ZERO;
+      byte = bytes[++at]!;
+    }
+    const stop = at + 2 + length;
+    const isWhole = stop + 1 < end && bytes[stop] === CR && bytes[stop + 1] === LF;
+    if (isWhole && byte === CR && bytes[at + 1] === LF && bytes[at - 1] !== BULK) {
+      inbox.at = at + 2;
+      return stop;
+    }
+  }
+  const length = inbox.length(BULK);
+  if (length < 0) return length;
+  const stop = inbox.at + length;
+  if (stop + 2 > end) return INCOMPLETE;
+  endOfBulk(bytes, stop);
+  return stop;
+}
+
+const SHORT_HEADER = "$9999\r\n".length;
+const CR = 13;
+const LF = 10;
+const ZERO = 48;
+const NINE = 57;

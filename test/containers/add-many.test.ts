@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { InvalidArgumentError, ReplyError, type Stream } from "../../src/index.ts";
 import { failure, ids, idsOf, loose, numbered, Place } from "./harness.ts";
@@ -35,6 +36,27 @@ test("Stream.addMany – exactly one batch, and one more", async () => {
     expect(new Set(await stream.addMany(numbered(count))).size).toBe(count);
     expect(await stored(stream)).toEqual(numbers(count));
   }
+});
+
+test("Stream.addMany – a batch is with the server before the next is encoded", async () => {
+  const stream = make();
+  const { port } = place.server;
+  const length = (): number =>
+    Number(spawnSync("redis-cli", ["-p", `${port}`, "XLEN", stream.key], { encoding: "utf8" }).stdout);
+  // A connection that is open already, as in all but the first batch.
+  await stream.addMany(numbered(1));
+  const seen: number[] = [];
+  await stream.addMany(
+    (function* () {
+      for (const value of numbered(2000)) {
+        // Here nothing else of this process runs.
+        for (let tries = 0; value.n === 1000 && tries < 200 && length() < 1001; tries++);
+        if (value.n === 1000) seen.push(length());
+        yield value;
+      }
+    })(),
+  );
+  expect(seen).toEqual([1001]);
 });
 
 test("Stream.addMany – nothing to add sends nothing", async () => {
