@@ -24,8 +24,10 @@ import {
   dedicatedTo,
   type Endable,
   ended,
+  heedNodes,
   isClosing,
   isGivenUp,
+  isUntrusted,
   mapped,
   maxRetriesOf,
   networkError,
@@ -97,6 +99,7 @@ export class Client {
     this.#redis = redis as unknown as Redis | Cluster;
     this.maxEntrySize = maxEntrySizeOf(this.#redis.options);
     redis.on("end", () => this.close(this.#end()));
+    if (this.isCluster) heedNodes(this.#redis as Cluster);
     redis.on("close", () => refuseUntrusted(this.#redis));
   }
 
@@ -238,7 +241,8 @@ export class Client {
         } else if (error.prefix !== "UNBLOCKED") await this.#pause(redirects, signal);
       } catch (error) {
         if (!(error instanceof ConnectionLostError)) throw error;
-        const isFinal = error.isSent ? !options.isRepeatable : !this.isCluster;
+        const isRefused = isUntrusted(error.cause); // Another try would meet the same certificate.
+        const isFinal = isRefused || (error.isSent ? !options.isRepeatable : !this.isCluster);
         if (isFinal || attempt >= maxRetriesOf(this.#redis) || this.#isEnded) {
           // Whoever tries again above is to find the slot's new owner.
           if (this.isCluster && !this.#isEnded) await this.#refresh(key, signal);

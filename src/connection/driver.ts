@@ -30,9 +30,30 @@ export function isClosing(redis: object): boolean {
   return (redis as { manuallyClosing?: boolean }).manuallyClosing === true;
 }
 
-/** What the network said of the last socket, where it failed. */
+/** What the network said of the last socket, or of a cluster's last node, where that failed. */
 export function networkError(redis: object): Error | null {
-  return (redis as { stream?: { errored?: Error | null } }).stream?.errored ?? null;
+  return (redis as { stream?: { errored?: Error | null } }).stream?.errored ?? refusals.get(redis) ?? null;
+}
+
+/** Why a cluster's nodes are not to be trusted, while it connects; it says itself only that none can be reached. */
+const refusals = new WeakMap<object, Error>();
+
+/** Heed what a cluster's nodes fail of while it connects. */
+export function heedNodes(cluster: Cluster): void {
+  // It asks each for the slots over a copy of its connection, and tells nobody what becomes of that.
+  const heed = (node: Redis): void => {
+    const { duplicate } = node;
+    node.duplicate = (...options) => {
+      const copy = duplicate.apply(node, options);
+      copy.on("error", (error) => {
+        if (isUntrusted(error) && cluster.status !== "ready") refusals.set(cluster, error);
+      });
+      return copy;
+    };
+  };
+  cluster.nodes("all").forEach(heed);
+  cluster.on("+node", heed);
+  cluster.on("connecting", () => refusals.delete(cluster));
 }
 
 /** The owner has closed the connection. */
@@ -97,8 +118,8 @@ export function redact(error: unknown): unknown {
 }
 
 /** Whether a connection was refused here: the server's certificate is not one to trust. */
-export function isUntrusted(error: Error): boolean {
-  const { code = "" } = error as NodeJS.ErrnoException;
+export function isUntrusted(error: unknown): boolean {
+  const { code = "" } = (error ?? {}) as NodeJS.ErrnoException;
   return /CERT|^UNABLE_TO_|^ERR_TLS_/.test(code);
 }
 
@@ -109,7 +130,7 @@ export function isUntrusted(error: Error): boolean {
  */
 export function refuseUntrusted(redis: object): void {
   const error = networkError(redis);
-  if (error !== null && isUntrusted(error)) (redis as Endable).flushQueue(error);
+  if (isUntrusted(error)) (redis as Endable).flushQueue(error!);
 }
 
 /** A connection for one wire, by the options of another. */
@@ -171,7 +192,8 @@ function addressParts(address: string): { host: string; port: number } {
 export async function clusterReady(cluster: Cluster): Promise<void> {
   if (cluster.status === "end") throw ended();
   if (cluster.status === "wait") {
-    await cluster.connect().catch((cause: Error) => {
+    await cluster.connect().catch((error: Error) => {
+      const cause = networkError(cluster) ?? error;
       throw new ConnectionLostError(cause.message, { cause, isSent: false });
     });
     return;
@@ -185,12 +207,19 @@ export async function clusterReady(cluster: Cluster): Promise<void> {
       if ((cluster as unknown as { manuallyClosing?: boolean }).manuallyClosing)
         settle(() => reject(ended()));
     };
+    const onClose = (): void => {
+      const cause = networkError(cluster);
+      if (isUntrusted(cause))
+        settle(() => reject(new ConnectionLostError(cause!.message, { cause: cause!, isSent: false })));
+    };
     const settle = (then: () => void): void => {
+      cluster.off("close", onClose);
       cluster.off("ready", onReady);
       cluster.off("end", onEnd);
       cluster.off("disconnecting", onDisconnecting);
       then();
     };
+    cluster.on("close", onClose);
     cluster.on("ready", onReady);
     cluster.on("end", onEnd);
     cluster.on("disconnecting", onDisconnecting);

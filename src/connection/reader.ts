@@ -14,6 +14,7 @@ import { Request } from "../wire/request.ts";
 import { ErrorReply, SequenceDecoder } from "../wire/resp.ts";
 import { type Value, ValuesDecoder } from "../wire/values.ts";
 import type { Client } from "./client.ts";
+import { isUntrusted } from "./driver.ts";
 
 /** The longest a read blocks on the server at a time, in milliseconds. */
 export const SLICE = 5000;
@@ -148,8 +149,8 @@ export async function readSlot<T, M>(
     } catch (error) {
       // Whoever reads next with this group looks for what the reply may have brought.
       if (isGuarded && !isRecovery && isInDoubt(error)) doubt(group!, news, sent);
-      const isOver = !isPatient || losses++ >= MAX_RECOVERIES;
-      if (!(error instanceof ConnectionLostError) || !isGuarded || isOver) throw error;
+      if (!(error instanceof ConnectionLostError) || !isGuarded || isUntrusted(error.cause)) throw error;
+      if (!isPatient || losses++ >= MAX_RECOVERIES) throw error;
       plan.onLost?.(error);
       continue;
     }

@@ -2,9 +2,16 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inspect } from "node:util";
+import type { RedisOptions } from "ioredis";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { ConnectionLostError, Database, type DatabaseOptions } from "../../src/index.ts";
-import { type Server, type ServerTls, startServer, waitFor } from "../../src/testing/index.ts";
+import { ClusterDatabase, ConnectionLostError, Database, type DatabaseOptions } from "../../src/index.ts";
+import {
+  type ClusterServer,
+  type Server,
+  type ServerTls,
+  startServer,
+  waitFor,
+} from "../../src/testing/index.ts";
 import { failure, Watch, within } from "../connection/harness.ts";
 import { certificate } from "../testing/certificate.ts";
 
@@ -51,7 +58,7 @@ function trusting(ca: string | undefined, options: DatabaseOptions = {}): Databa
   return db;
 }
 
-const calls: Readonly<Record<string, (db: Database) => PromiseLike<unknown>>> = {
+const calls: Readonly<Record<string, (db: Database | ClusterDatabase) => PromiseLike<unknown>>> = {
   "Stream.add": (db) => db.Stream("s").add({ a: 1 }),
   "Stream.addMany": (db) => db.Stream("s").addMany([{ a: 1 }]),
   "Stream.range": (db) => db.Stream("s").range(),
@@ -121,4 +128,44 @@ test("the right certificate shown again – the same database goes on", async ()
   await waitFor(() => db.status === "ready", { what: "the connection", timeout: 10_000 });
   expect(await within(3000, db.Stream("s").add({ a: 1 }))).toMatch(/^\d+-0$/);
   expect(await within(3000, db.Stream("s").range())).toHaveLength(1);
+});
+
+describe("a cluster", () => {
+  let nodes: readonly Server[];
+  let cluster: ClusterServer;
+  const to = (ca: string, redisOptions: RedisOptions = {}): ClusterDatabase => {
+    const addresses = nodes.map(({ host, port }) => ({ host, port }));
+    const db = new ClusterDatabase(addresses, { redisOptions: { tls: { ca }, ...redisOptions } });
+    db.on("error", () => {});
+    return db;
+  };
+
+  beforeAll(async () => {
+    cluster = await startServer({ cluster: true, tls: right });
+    ({ nodes } = cluster);
+  });
+  afterAll(() => cluster.stop());
+
+  test.each([20, null])("maxRetriesPerRequest %s – a certificate of another authority", async (most) => {
+    await using db = to(elsewhere.ca, { maxRetriesPerRequest: most });
+    for (const call of Object.values(calls)) {
+      const { error } = await failure(call(db), 3000);
+      expect(error).toBeInstanceOf(ConnectionLostError);
+      expect(inspect(error)).toMatch(/DEPTH_ZERO_SELF_SIGNED_CERT/);
+    }
+  });
+
+  test("lazyConnect – the first call is told", async () => {
+    const addresses = nodes.map(({ host, port }) => ({ host, port }));
+    await using db = new ClusterDatabase(addresses, { lazyConnect: true, redisOptions: { tls: {} } });
+    db.on("error", () => {});
+    const { error } = await failure(db.Stream("s").range(), 3000);
+    expect(inspect(error)).toMatch(/DEPTH_ZERO_SELF_SIGNED_CERT/);
+  });
+
+  test("the right authority – it works", async () => {
+    await using db = to(right.ca);
+    await within(3000, db.Stream("s").add({ a: 1 }));
+    expect(await within(3000, db.Stream("s").range())).toHaveLength(1);
+  });
 });

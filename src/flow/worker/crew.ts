@@ -148,7 +148,7 @@ export class Crew<T> {
     const ready = this.#ready.shift();
     if (ready !== undefined) {
       if (ready.isGone) this.#advance(ready);
-      else if (this.#host.holds(ready, now)) this.#callOne(ready);
+      else if (this.#host.holds(ready, now)) this.#callOne(ready, now);
       return true;
     }
     if (this.#aside >= MOST_ASIDE) return false;
@@ -157,7 +157,7 @@ export class Crew<T> {
     // In order, one that may be another's by now keeps its place until that is known.
     const isTurn =
       this.#host.settings.orderBy === null || (this.#isTurn(task) && this.#host.holds(task, now));
-    if (isTurn) this.#callOne(task);
+    if (isTurn) this.#callOne(task, now);
     return true;
   }
 
@@ -182,9 +182,8 @@ export class Crew<T> {
     return true;
   }
 
-  #callOne(task: Task<T>): void {
+  #callOne(task: Task<T>, begun: number): void {
     const { message } = task;
-    const begun = performance.now();
     const call = new Call((error) => {
       this.#end(call, 1, begun);
       // By a verb that is still under way, the chain goes on when the server knows.
@@ -236,7 +235,7 @@ export class Crew<T> {
     }
     this.#endWait();
     const tasks = this.#batch.splice(0).filter((task) => !task.isGone && this.#host.holds(task, now));
-    if (tasks.length > 0) this.#callBatch(tasks);
+    if (tasks.length > 0) this.#callBatch(tasks, now);
     return true;
   }
 
@@ -245,9 +244,8 @@ export class Crew<T> {
     this.#batchTimer = null;
   }
 
-  #callBatch(tasks: readonly Task<T>[]): void {
+  #callBatch(tasks: readonly Task<T>[], begun: number): void {
     const messages = tasks.map(({ message }) => message);
-    const begun = performance.now();
     const call = new Call((error, result) => {
       this.#end(call, tasks.length, begun);
       const judge = error === null ? judgeOf(result, messages) : () => error;
