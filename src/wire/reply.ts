@@ -1,17 +1,7 @@
 import { ProtocolError } from "../ground/errors.ts";
 import { HEADERS_FIELD, type RawField, setOwn } from "./codec.ts";
 import type { MessageList } from "./message-list.ts";
-import {
-  ARRAY,
-  BULK,
-  type Decoder,
-  ERROR,
-  ErrorReply,
-  endOfBulk,
-  INCOMPLETE,
-  type Inbox,
-  NULL,
-} from "./resp.ts";
+import { ARRAY, BULK, type Decoder, ERROR, ErrorReply, INCOMPLETE, type Inbox, NULL } from "./resp.ts";
 
 /**
  * Field names as they were seen last, by their position in the entry.
@@ -115,11 +105,11 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
     const record: Record<string, string> = {};
     let headers: string | null = null;
     for (let position = 0; position < count; position += 2) {
-      const nameEnd = bulk(inbox);
+      const nameEnd = text(inbox);
       if (nameEnd < 0) return false;
       const name = this.#names.at(position, inbox.bytes, inbox.at, nameEnd);
       inbox.at = nameEnd + 2;
-      const valueEnd = bulk(inbox);
+      const valueEnd = text(inbox);
       if (valueEnd < 0) return false;
       const value = inbox.bytes.utf8Slice(inbox.at, valueEnd);
       inbox.at = valueEnd + 2;
@@ -140,11 +130,11 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
     if (count < 0) return count === NULL;
     const fields: RawField[] = [];
     for (let position = 0; position < count; position += 2) {
-      const nameEnd = bulk(inbox);
+      const nameEnd = text(inbox);
       if (nameEnd < 0) return false;
       const name = this.#names.at(position, inbox.bytes, inbox.at, nameEnd);
       inbox.at = nameEnd + 2;
-      const valueEnd = bulk(inbox);
+      const valueEnd = text(inbox);
       if (valueEnd < 0) return false;
       fields.push({ name, value: inbox.bytes.subarray(inbox.at, valueEnd) });
       inbox.at = valueEnd + 2;
@@ -167,7 +157,7 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
     const parts = inbox.length(ARRAY);
     if (parts === INCOMPLETE) return null;
     if (parts !== 2) throw new ProtocolError(`the server sent an entry of ${parts} parts`);
-    const end = bulk(inbox);
+    const end = text(inbox);
     if (end < 0) return null;
     refuseLongId(end - inbox.at);
     const id = inbox.bytes.latin1Slice(inbox.at, end);
@@ -239,7 +229,7 @@ export class StreamsDecoder<T, M> implements Decoder<MessageList<T, M>[] | Error
     const parts = inbox.length(ARRAY);
     if (parts === INCOMPLETE) return null;
     if (parts !== 2) throw new ProtocolError(`the server sent a stream of ${parts} parts`);
-    const end = bulk(inbox);
+    const end = text(inbox);
     if (end < 0) {
       inbox.at = start;
       return null;
@@ -273,7 +263,7 @@ export class IdsDecoder implements Decoder<IdReply[]> {
         continue;
       }
       const start = inbox.at;
-      const end = bulkOrNull(inbox);
+      const end = inbox.bulk();
       if (end === NULL) {
         this.#ids.push(null);
         continue;
@@ -321,42 +311,8 @@ function listHead(inbox: Inbox): number | ErrorReply {
 }
 
 /** Read a text's header and see that its bytes are here: the index of their end, or {@link INCOMPLETE}. */
-function bulk(inbox: Inbox): number {
-  const end = bulkOrNull(inbox);
+function text(inbox: Inbox): number {
+  const end = inbox.bulk();
   if (end === NULL) throw new ProtocolError("the server sent null where a text must be");
   return end;
 }
-
-/** As {@link bulk}, and {@link NULL} where that is in its place. */
-function bulkOrNull(inbox: Inbox): number {
-  const { bytes, end } = inbox;
-  let at = inbox.at;
-  // Nearly all have a short header and are here whole. What is not so, or not right, the careful way tells.
-  const last = at + SHORT_HEADER - 2;
-  if (last + 1 < end && bytes[at] === BULK) {
-    let length = 0;
-    let byte = bytes[++at]!;
-    while (byte >= ZERO && byte <= NINE && at < last) {
-      length = 10 * length + byte - ZERO;
-      byte = bytes[++at]!;
-    }
-    const stop = at + 2 + length;
-    const isWhole = stop + 1 < end && bytes[stop] === CR && bytes[stop + 1] === LF;
-    if (isWhole && byte === CR && bytes[at + 1] === LF && bytes[at - 1] !== BULK) {
-      inbox.at = at + 2;
-      return stop;
-    }
-  }
-  const length = inbox.length(BULK);
-  if (length < 0) return length;
-  const stop = inbox.at + length;
-  if (stop + 2 > end) return INCOMPLETE;
-  endOfBulk(bytes, stop);
-  return stop;
-}
-
-const SHORT_HEADER = "$9999\r\n".length;
-const CR = 13;
-const LF = 10;
-const ZERO = 48;
-const NINE = 57;

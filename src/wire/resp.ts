@@ -18,7 +18,12 @@ export const NULL = -1;
 
 const CR = 13;
 const LF = 10;
+const LINE_END = 2;
 const MINUS = 45;
+const ZERO = 48;
+const NINE = 57;
+/** Bytes of a bulk's header that is read without a look at where the bytes end: up to four digits. */
+const SHORT_HEADER = "$9999\r\n".length;
 /** Type byte `-`. */
 export const ERROR = 45;
 const SIMPLE = 43;
@@ -197,8 +202,9 @@ export class Inbox {
     for (; at < end; at++) {
       const byte = bytes[at]!;
       if (byte === CR) break;
-      if (byte < 48 || byte > 57) throw new ProtocolError(`the server sent a length with byte ${byte} in it`);
-      value = value * 10 + byte - 48;
+      if (byte < ZERO || byte > NINE)
+        throw new ProtocolError(`the server sent a length with byte ${byte} in it`);
+      value = value * 10 + byte - ZERO;
       if (value > MAX_ARRAY || at - first >= MAX_DIGITS) throw absurd(value);
     }
     if (at + 1 >= end) return INCOMPLETE;
@@ -206,6 +212,37 @@ export class Inbox {
     if (type === BULK && value > MAX_BULK) throw absurd(value);
     this.at = at + 2;
     return value;
+  }
+
+  /**
+   * Read a bulk's header and see that its bytes are here: the index of their end, {@link NULL}, or {@link INCOMPLETE}.
+   */
+  bulk(): number {
+    const { bytes, end } = this;
+    let at = this.at;
+    // Nearly all have a short header and are here whole. What is not so, or not right, the careful way tells.
+    const last = at + SHORT_HEADER - LINE_END;
+    if (last + 1 < end && bytes[at] === BULK) {
+      let length = 0;
+      let byte = bytes[++at]!;
+      while (byte >= ZERO && byte <= NINE && at < last) {
+        length = 10 * length + byte - ZERO;
+        byte = bytes[++at]!;
+      }
+      const stop = at + LINE_END + length;
+      const isHeader = byte === CR && bytes[at + 1] === LF && bytes[at - 1] !== BULK;
+      if (isHeader && stop + 1 < end && bytes[stop] === CR && bytes[stop + 1] === LF) {
+        this.at = at + LINE_END;
+        return stop;
+      }
+    }
+    const length = this.length(BULK);
+    if (length < 0) return length;
+    const stop = this.at + length;
+    if (stop + LINE_END > end) return INCOMPLETE;
+    if (bytes[stop] !== CR || bytes[stop + 1] !== LF)
+      throw new ProtocolError("the server sent a bulk without its line end");
+    return stop;
   }
 
   /** Read a `+`, `-` or `:` line without its type byte; `null` where it is cut (then `at` stays). */
@@ -265,12 +302,6 @@ export class SequenceDecoder<R> implements Decoder<R[]> {
   result(): R[] {
     return this.#decoders.map((decoder) => decoder.result());
   }
-}
-
-/** Check the line end after a bulk's bytes. */
-export function endOfBulk(bytes: Buffer, at: number): void {
-  if (bytes[at] !== CR || bytes[at + 1] !== LF)
-    throw new ProtocolError("the server sent a bulk without its line end");
 }
 
 function unexpected(type: number): ProtocolError {

@@ -1,15 +1,5 @@
 import { ProtocolError } from "../ground/errors.ts";
-import {
-  ARRAY,
-  BULK,
-  type Decoder,
-  ERROR,
-  ErrorReply,
-  endOfBulk,
-  INTEGER,
-  type Inbox,
-  NULL,
-} from "./resp.ts";
+import { ARRAY, BULK, type Decoder, ERROR, ErrorReply, INTEGER, type Inbox, NULL } from "./resp.ts";
 
 /** A reply in RESP2, decoded without knowing its shape; errors inside are values. */
 export type Value = string | number | null | ErrorReply | readonly Value[];
@@ -51,8 +41,8 @@ export class ValuesDecoder implements Decoder<Value[]> {
 function readValue(inbox: Inbox): Value {
   const type = inbox.peek();
   if (type === BULK) {
-    const length = inbox.length(BULK);
-    return length === NULL ? null : readText(inbox, length);
+    const end = inbox.bulk();
+    return end === NULL ? null : readText(inbox, end);
   }
   if (type === ARRAY) {
     const length = inbox.length(ARRAY);
@@ -68,10 +58,9 @@ function readValue(inbox: Inbox): Value {
   return Number(line);
 }
 
-/** Read a bulk's text of `length` bytes that is here, and its line end. */
-function readText(inbox: Inbox, length: number): string {
+/** Read a bulk's text, of which the bytes up to `end` are here, and its line end. */
+function readText(inbox: Inbox, end: number): string {
   const start = inbox.at;
-  endOfBulk(inbox.bytes, start + length);
-  inbox.at = start + length + 2;
-  return inbox.bytes.toString("utf8", start, start + length);
+  inbox.at = end + 2;
+  return inbox.bytes.toString("utf8", start, end);
 }
