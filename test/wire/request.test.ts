@@ -69,6 +69,30 @@ test("Request.encoded – bytes among what commands have in common", () => {
   expect(request.payload()).toEqual(Buffer.concat([whole("x"), whole("y")]));
 });
 
+test("Request.encoded – heads and values of all kinds, before and after one that is not ASCII", () => {
+  const argument = fc.constantFrom<Argument[]>(
+    ...["a", "ü", "üüüü🦭", "\r\n$1\r\n", "x".repeat(5000), "七".repeat(5000), 7, Buffer.from([200])],
+  );
+  fc.assert(
+    fc.property(
+      fc.array(argument, { maxLength: 5 }),
+      fc.array(fc.array(argument, { maxLength: 4 }), { maxLength: 4 }),
+      (shared, commands) => {
+        const head = new Request();
+        for (const arg of shared) head.arg(arg);
+        const request = new Request();
+        for (const args of commands) {
+          request.open(shared.length + args.length).encoded(head);
+          for (const arg of args) request.arg(arg);
+        }
+        const wanted = Buffer.concat(commands.map((args) => expected([...shared, ...args])));
+        expect(Buffer.from(request.payload()).equals(wanted)).toBe(true);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
 test("Request.arg – bytes are copied: their owner may use the memory again", () => {
   const memory = Buffer.from("a");
   const request = new Request().open(2).arg(memory);
@@ -79,13 +103,30 @@ test("Request.arg – bytes are copied: their owner may use the memory again", (
 });
 
 test("Request.payload – many long texts never are one string, which has an end in V8", () => {
-  const texts = ["a", "ü", "b", "c", "d"].map((char) => char.repeat(5_000_000));
-  const joined = vi.spyOn(Buffer, "from");
+  const texts = ["a", "ü", "b", "c", "d"].map((char) => char.repeat(500_000));
+  const written = vi.spyOn(Buffer.prototype, "write");
   const payload = new Request().command(texts).payload();
-  const longest = Math.max(...joined.mock.calls.map(([text]) => (text as unknown as string).length));
-  joined.mockRestore();
-  expect(longest).toBeLessThan(2 ** 24 + 100);
+  const lengths = written.mock.calls.map(([text]) => text.length);
+  written.mockRestore();
+  expect(lengths.length).toBeGreaterThanOrEqual(texts.length);
+  expect(Math.max(...lengths)).toBeLessThan(500_000 + 4096);
   expect(payload.equals(expected(texts))).toBe(true);
+});
+
+test("Request.payload – many short texts are written some kilobytes at a time, not one by one nor all at once", () => {
+  const texts = Array.from({ length: 50_000 }, (_, i) => String(i));
+  const written = vi.spyOn(Buffer.prototype, "write");
+  const payload = new Request().command(texts).payload();
+  const lengths = written.mock.calls.map(([text]) => text.length);
+  written.mockRestore();
+  expect(Math.max(...lengths)).toBeLessThan(5000);
+  expect(lengths.length).toBeLessThan(200);
+  expect(payload.equals(expected(texts))).toBe(true);
+});
+
+// Cut where the pair does not fit any more, as many bytes are written as there were characters.
+test.each(["üüüü🦭", "ü七", "üü🦭", "七"])("Request.payload – %s is never taken for ASCII", (text) => {
+  expect(Buffer.from(new Request().command([text]).payload())).toEqual(expected([text]));
 });
 
 test("Request.payload – any mix of arguments is an array of bulks, measured in UTF-8", () => {
