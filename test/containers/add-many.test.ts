@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { InvalidArgumentError, ReplyError, type Stream } from "../../src/index.ts";
+import { waitFor } from "../../src/testing/index.ts";
 import { failure, ids, idsOf, loose, numbered, Place } from "./harness.ts";
 
 const place = new Place();
@@ -234,6 +235,35 @@ test("Stream.addMany – an async source is told to end when the server refuses"
   // Those of the batch that the server took are there, and the error says which.
   expect(error.ids).toEqual(ids(1000).slice(50));
   expect(await stream.length()).toBe(1 + 950);
+});
+
+test("Stream.addMany – a server that does not read: what is on its way stays as it was while more is encoded", async () => {
+  const stream = make();
+  await stream.addMany(numbered(1)); // Its connection is open from here on.
+  // Two of these are a batch, and more than a kernel takes for a server that does not read.
+  const size = 7_000_000;
+  const text = (n: number): string => String.fromCharCode(97 + n).repeat(size);
+  let given = 0;
+  function* values() {
+    for (; given < 8; given++) yield { text: text(given) };
+  }
+  await place.server.freeze();
+  let adding: Promise<string[]>;
+  try {
+    adding = stream.addMany(values());
+    adding.catch(() => {});
+    await waitFor(() => given >= 3, { what: "the second batch" });
+    // Time enough to encode a third, which is to wait for the first.
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
+  } finally {
+    await place.server.thaw();
+  }
+  const added = await adding;
+  expect(added).toHaveLength(8);
+  for (const [n, id] of added.entries()) {
+    const message = await stream.get(id);
+    expect(message!.data["text"] === text(n), `entry ${n} as it was`).toBe(true);
+  }
 });
 
 test("Stream.addMany – two at once on one stream both arrive whole, each in its order", async () => {
