@@ -1,9 +1,11 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { z } from "zod";
+import { WAITING } from "../../../src/connection/scripts.ts";
 import { deadLetterKey, type GroupMessage } from "../../../src/index.ts";
 import { waitFor } from "../../../src/testing/index.ts";
 import { fill, Ground, upTo } from "../harness.ts";
 import { Desk } from "./desk.ts";
-import { heldIn, pendingIs, work } from "./job.ts";
+import { heldIn, Job, pendingIs, work } from "./job.ts";
 
 const at = new Ground();
 type Text = Record<string, string>;
@@ -228,4 +230,51 @@ test("Worker.orderBy – order holds while one of a key fails and waits for its 
   expect(odd).toEqual(["1 1", "3 1", "3 2", "3 3", "5 1", "5 2", "5 3", "7 1", "9 1"]);
   expect(seen.indexOf("8 1")).toBeLessThan(seen.indexOf("3 2"));
   expect(job.worker.metrics().deadLettered).toBe(1);
+});
+
+test("Worker.orderBy – a look that another stream keeps waiting gives up no retry that has come since", async () => {
+  const other = `${at.key}-other`;
+  for (const key of [at.key, other]) await at.watch.redis.xgroup("CREATE", key, "g", "0", "MKSTREAM");
+  await fill(at.watch, at.key, 2);
+  let isReached = false;
+  let pass = (): void => {};
+  const passed = new Promise<void>((resolve) => {
+    pass = resolve;
+  });
+  const schema = z.object({ n: z.string() }).refine(async ({ n }) => {
+    if (n !== "99") return true;
+    isReached = true;
+    await passed;
+    return true;
+  });
+  const group = at.db.consumerGroup("g", [at.key, other], { schema });
+  const desk = new Desk();
+  const orderBy = ({ stream }: GroupMessage<unknown>) => stream;
+  const options = { orderBy, concurrency: 3, retry: { delay: 0 } };
+  await using _ = new Job(at.db.worker(group, desk.handler, options));
+  await desk.at(1);
+  // One whose worker went silent: the look at its stream goes on until it is decoded.
+  const { redis } = at.watch;
+  const given = redis
+    .multi()
+    .xadd(other, "99-0", "n", 99)
+    .xreadgroup("GROUP", "g", "ghost", "STREAMS", other, ">");
+  await given.xclaim(other, "g", "ghost", 0, "99-0", "IDLE", 3_600_000).exec();
+  await waitFor(() => isReached, { what: "the look" });
+  await desk.end(1, new Error("no"));
+  const isWaiting = async () => (await heldIn(at.watch, at.key))[0]!.consumer.startsWith(WAITING);
+  await waitFor(isWaiting, { what: "the failed one to wait" });
+  await at.db.ping(); // The worker knows too: its replies come by this connection.
+  // Ten seconds later here; by the server's clock the retry, without a delay, is due at once.
+  const { now } = performance;
+  const later = vi.spyOn(performance, "now").mockImplementation(() => now.call(performance) + 10_000);
+  try {
+    pass();
+    await waitFor(() => desk.begun.length === 3, { what: "the retry" });
+    expect(desk.begun).toEqual([[1], [99], [1]]);
+    await desk.endAll(4);
+  } finally {
+    later.mockRestore();
+  }
+  expect(desk.begun.at(-1)).toEqual([2]);
 });
