@@ -193,6 +193,35 @@ describe.concurrent("recovery", () => {
     await within(1000, consumer.close());
   });
 
+  test("Consumer – a lost reply of a group that is gone: what the new one gives others of its name is theirs", async () => {
+    await using here = await ground();
+    const { watch, proxy, db } = here;
+    const group = db.consumerGroup("g", ["a"]);
+    const consumer = db.consumer(group, follow);
+    const status = consumer.status();
+    void (async () => {
+      // Ahead of the reply to what makes the group again.
+      for await (const { type } of status) if (type === "groupMissing") proxy.swallow();
+    })();
+    const waiting = consumer.getMessage();
+    await watch.blocked();
+    proxy.swallow();
+    await fill(watch, "a", 1);
+    await waitFor(() => proxy.heldBytes > 0, { what: "a reply to lose" });
+    await watch.redis.xgroup("DESTROY", "a", "g");
+    proxy.cut();
+    proxy.pass();
+    await waitFor(() => proxy.heldBytes > 0, { what: "the new group" });
+    const own = ["GROUP", "g", group.consumerName] as const;
+    expect(await watch.redis.xreadgroup(...own, "STREAMS", "a", ">")).toMatchObject([
+      ["a", [["1-0", ["n", "1"]]]],
+    ]);
+    proxy.pass();
+    await fill(watch, "a", 1, 2);
+    expect(await within(3000, waiting)).toMatchObject({ id: "2-0" });
+    await within(1000, consumer.close());
+  });
+
   test("Consumer – a lost reply, and the server stays away for longer than one read tries", async () => {
     await using here = await ground();
     const { watch, proxy } = here;
