@@ -11,28 +11,42 @@ export interface NotebookPage {
   readonly outputs: readonly string[];
 }
 
-/** What is read of the [notebook format](https://nbformat.readthedocs.io/en/latest/format_description.html), version 4. */
-interface Notebook {
-  readonly nbformat: number;
+/** What is used of the [notebook format](https://nbformat.readthedocs.io/en/latest/format_description.html), version 4. */
+export interface Notebook {
   readonly cells: readonly Cell[];
+  readonly metadata: object;
+  readonly nbformat: number;
+  readonly nbformat_minor: number;
 }
 
-interface Cell {
+/** A cell of text or of code; only code has a count and outputs. */
+export interface Cell {
   readonly cell_type: "markdown" | "code" | "raw";
-  readonly source: Text;
+  readonly execution_count?: number | null;
+  readonly id: string;
+  readonly metadata: object;
   readonly outputs?: readonly Output[];
+  readonly source: Text;
 }
 
-type Text = string | readonly string[];
-
-interface Output {
+/** What a cell printed, showed, gave or threw. */
+export interface Output {
   readonly output_type: "stream" | "display_data" | "execute_result" | "error";
   readonly name?: string;
   readonly text?: Text;
-  readonly data?: Readonly<Record<string, unknown>>;
+  readonly data?: Readonly<Record<string, Text>>;
+  readonly execution_count?: number | null;
   readonly ename?: string;
   readonly evalue?: string;
   readonly traceback?: readonly string[];
+}
+
+/** A text, or its lines with their ends. */
+export type Text = string | readonly string[];
+
+/** A text of the format as one string. */
+export function joined(text: Text): string {
+  return typeof text === "string" ? text : text.join("");
 }
 
 /** What a page may hold of an output, richest first. */
@@ -49,7 +63,7 @@ export function notebookPage(file: string, text: string): NotebookPage {
   if (nbformat !== 4) throw new Error(`${file}: notebook format ${nbformat} is not 4`);
   const outputs: string[] = [];
   const parts = cells.flatMap((cell, index) => {
-    const source = join(cell.source);
+    const source = joined(cell.source);
     if (cell.cell_type !== "code") return source;
     const shown = (cell.outputs ?? []).map((output) => html(`${file}: cell ${index + 1}`, output));
     const places = shown.map((one) => `<div data-output="${outputs.push(one) - 1}"></div>`);
@@ -74,14 +88,10 @@ export function escaped(text: string): string {
   return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
 }
 
-function join(text: Text): string {
-  return typeof text === "string" ? text : text.join("");
-}
-
 function html(where: string, output: Output): string {
   switch (output.output_type) {
     case "stream":
-      return box(output.name === "stderr" ? "error" : "text", pre(join(output.text ?? "")));
+      return box(output.name === "stderr" ? "error" : "text", pre(joined(output.text ?? "")));
     case "error":
       return box("error", pre(output.traceback?.join("\n") || `${output.ename}: ${output.evalue}`));
     case "display_data":
@@ -89,7 +99,7 @@ function html(where: string, output: Output): string {
       const data = output.data ?? {};
       const type = RICH.find((one) => data[one] !== undefined);
       if (type === undefined) throw new Error(`${where}: no page can show ${Object.keys(data).join(", ")}`);
-      return rich(where, type, join(data[type] as Text), join((data["text/plain"] ?? "") as Text));
+      return rich(where, type, joined(data[type]!), joined(data["text/plain"] ?? ""));
     }
     default:
       throw new Error(`${where}: there is no output of type ${output.output_type}`);

@@ -1,42 +1,6 @@
 import { stripVTControlCharacters } from "node:util";
 import ts from "typescript";
-
-/** What is used of the [notebook format](https://nbformat.readthedocs.io/en/latest/format_description.html), version 4. */
-export interface Notebook {
-  readonly cells: readonly Cell[];
-  readonly metadata: object;
-  readonly nbformat: number;
-  readonly nbformat_minor: number;
-}
-
-/** A cell of text or of code; only code has a count and outputs. */
-export interface Cell {
-  readonly cell_type: "markdown" | "code" | "raw";
-  readonly execution_count?: number | null;
-  readonly id: string;
-  readonly metadata: object;
-  readonly outputs?: readonly Output[];
-  readonly source: Text;
-}
-
-/** What a cell printed, showed, gave or threw. */
-export interface Output {
-  readonly output_type: "stream" | "display_data" | "execute_result" | "error";
-  readonly name?: string;
-  readonly text?: Text;
-  readonly data?: Readonly<Record<string, Text>>;
-  readonly execution_count?: number | null;
-  readonly ename?: string;
-  readonly evalue?: string;
-}
-
-/** A text, or its lines with their ends. */
-export type Text = string | readonly string[];
-
-/** A text of the format as one string. */
-export function joined(text: Text): string {
-  return typeof text === "string" ? text : text.join("");
-}
+import { type Cell, joined, type Notebook, type Output, type Text } from "../../docs/build/notebook.ts";
 
 /** The code cells' sources, in order. */
 export function codeOf({ cells }: Notebook): string[] {

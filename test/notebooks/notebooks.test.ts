@@ -5,8 +5,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { joined, type Notebook } from "../../docs/build/notebook.ts";
 import { waitFor } from "../../src/testing/index.ts";
-import { committed, incomplete, joined, type Notebook } from "./notebook.ts";
+import { committed, incomplete } from "./notebook.ts";
 import { check, execute, hasTools, NotebookError, read } from "./tools.ts";
 
 const folder = fileURLToPath(new URL("../../notebooks/", import.meta.url));

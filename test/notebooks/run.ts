@@ -4,7 +4,8 @@ import { readdir, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { committed, incomplete, joined } from "./notebook.ts";
+import { joined } from "../../docs/build/notebook.ts";
+import { committed, incomplete } from "./notebook.ts";
 import { check, execute, NotebookError } from "./tools.ts";
 
 const { values, positionals } = parseArgs({

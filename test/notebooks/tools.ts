@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify, stripVTControlCharacters } from "node:util";
-import { codeOf, type Notebook } from "./notebook.ts";
+import type { Notebook } from "../../docs/build/notebook.ts";
+import { codeOf } from "./notebook.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const deno = join(root, "test/runtimes/node_modules/.bin/deno");
