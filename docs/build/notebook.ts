@@ -1,4 +1,5 @@
 import { stripVTControlCharacters } from "node:util";
+import { escaped } from "../../src/ground/table.ts";
 
 /** A notebook as a page: Markdown with a place for each output, and the HTML that belongs there. */
 export interface NotebookPage {
@@ -81,11 +82,6 @@ export function block(language: string, code: string): string {
   const longest = Math.max(2, ...[...code.matchAll(/`+/g)].map(([ticks]) => ticks.length));
   const fence = "`".repeat(longest + 1);
   return `${fence}${language}\n${code.trimEnd()}\n${fence}`;
-}
-
-/** Text that stands in HTML as itself. */
-export function escaped(text: string): string {
-  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
 }
 
 function html(where: string, output: Output): string {
