@@ -1,4 +1,5 @@
 import type { Tally } from "./payload.ts";
+import { sizeOf } from "./peers/peer.ts";
 
 /** The fields of a message. */
 export type Data = Readonly<Record<string, string>>;
@@ -43,7 +44,7 @@ export class Handling {
       resolve();
     };
     const handle = (data: Data): void => {
-      characters += data.user!.length + data.action!.length + data.body!.length;
+      characters += sizeOf(data);
       count();
     };
     this.count = count;

@@ -1,6 +1,6 @@
 import type { Data } from "../handling.ts";
-import type { Payload, Tally } from "../payload.ts";
-import { PAGE, type Peer, type Queue, sizeOf, type Task } from "./peer.ts";
+import type { Payload } from "../payload.ts";
+import { addMany, addOne, type Peer, type Queue, type Task } from "./peer.ts";
 
 interface RedisLike {
   on(event: "error", listener: (error: Error) => void): unknown;
@@ -87,8 +87,14 @@ class BullMqPeer implements Peer {
     this.#bullmq = bullmq;
     this.#redis = redis;
     this.queue = {
-      addOne: (key, items) => addOne(this.#of(key), items),
-      addMany: (key, items) => addMany(this.#of(key), items),
+      addOne: (key, items) => {
+        const queue = this.#of(key);
+        return addOne(items, (data) => queue.add("message", data));
+      },
+      addMany: (key, items) => {
+        const queue = this.#of(key);
+        return addMany(items, (batch) => addBulk(queue, batch));
+      },
       unfinished: (key) => this.#of(key).getJobCountByTypes(...UNFINISHED),
       clear: (key) => this.#of(key).obliterate({ force: true }),
     };
@@ -126,22 +132,8 @@ class BullMqPeer implements Peer {
   }
 }
 
-async function addOne(queue: QueueLike, items: readonly Payload[]): Promise<Tally> {
-  let characters = 0;
-  for (const data of items) {
-    await queue.add("message", data);
-    characters += sizeOf(data);
-  }
-  return { messages: items.length, characters };
-}
-
-async function addMany(queue: QueueLike, items: readonly Payload[]): Promise<Tally> {
-  const ids: (string | undefined)[] = [];
-  let characters = 0;
-  for (let start = 0; start < items.length; start += PAGE) {
-    const jobs = items.slice(start, start + PAGE).map((data) => ({ name: "message", data }));
-    for (const { data } of jobs) characters += sizeOf(data);
-    for (const { id } of await queue.addBulk(jobs)) ids.push(id);
-  }
-  return { messages: ids.length, characters };
+/** Add jobs in one round trip; their ids. */
+async function addBulk(queue: QueueLike, items: readonly Payload[]): Promise<(string | undefined)[]> {
+  const jobs = await queue.addBulk(items.map((data) => ({ name: "message", data })));
+  return jobs.map(({ id }) => id);
 }

@@ -1,6 +1,16 @@
 import type { Data } from "../handling.ts";
 import type { Payload, Tally } from "../payload.ts";
-import { BLOCK, PAGE, type Peer, type Received, sizeOf, type Task } from "./peer.ts";
+import {
+  addByMany,
+  addMany,
+  addOne,
+  BLOCK,
+  PAGE,
+  type Peer,
+  type Received,
+  sizeOf,
+  type Task,
+} from "./peer.ts";
 
 /** How a read is limited. */
 export interface ReadLimits {
@@ -41,38 +51,16 @@ export abstract class HandWritten<Raw> implements Peer {
 
   abstract close(): Promise<void>;
 
-  async addOne(key: string, items: readonly Payload[]): Promise<Tally> {
-    let characters = 0;
-    for (const item of items) {
-      await this.add(key, item);
-      characters += sizeOf(item);
-    }
-    return { messages: items.length, characters };
+  addOne(key: string, items: readonly Payload[]): Promise<Tally> {
+    return addOne(items, (item) => this.add(key, item));
   }
 
-  async addMany(key: string, items: readonly Payload[]): Promise<Tally> {
-    const ids: string[] = [];
-    let characters = 0;
-    for (let start = 0; start < items.length; start += PAGE) {
-      const batch = items.slice(start, start + PAGE);
-      for (const id of await this.addBatch(key, batch)) ids.push(id);
-      for (const item of batch) characters += sizeOf(item);
-    }
-    return { messages: ids.length, characters };
+  addMany(key: string, items: readonly Payload[]): Promise<Tally> {
+    return addMany(items, (batch) => this.addBatch(key, batch));
   }
 
-  async addByMany(key: string, items: readonly Payload[], callers: number): Promise<Tally> {
-    let next = 0;
-    let characters = 0;
-    const call = async (): Promise<void> => {
-      while (next < items.length) {
-        const item = items[next++]!;
-        await this.add(key, item);
-        characters += sizeOf(item);
-      }
-    };
-    await Promise.all(Array.from({ length: callers }, call));
-    return { messages: items.length, characters };
+  addByMany(key: string, items: readonly Payload[], callers: number): Promise<Tally> {
+    return addByMany(items, callers, (item) => this.add(key, item));
   }
 
   async scan(key: string): Promise<Tally> {
@@ -82,7 +70,7 @@ export abstract class HandWritten<Raw> implements Peer {
       for (const raw of page) {
         const data = this.data(raw);
         messages++;
-        characters += data.user!.length + data.action!.length + data.body!.length;
+        characters += sizeOf(data);
       }
     }
     return { messages, characters };
@@ -108,7 +96,7 @@ export abstract class HandWritten<Raw> implements Peer {
       for (const raw of entries) {
         const data = this.data(raw);
         messages++;
-        characters += data.user!.length + data.action!.length + data.body!.length;
+        characters += sizeOf(data);
         ids.push(this.id(raw));
       }
       await this.ack(key, group, ids);

@@ -87,7 +87,54 @@ export const RAW_DECODER = "raw-decoder";
 /** The physical limit of adds. */
 export const REDIS_BENCHMARK = "redis-benchmark";
 
-/** The characters of a payload's values. */
-export function sizeOf({ user, action, body }: Payload): number {
-  return user.length + action.length + body.length;
+/** The characters of the values of a payload, or of a message with its fields. */
+export function sizeOf({ user, action, body }: Data): number {
+  return user!.length + action!.length + body!.length;
+}
+
+/** {@link Peer.addOne}, by what adds one. */
+export async function addOne(
+  items: readonly Payload[],
+  add: (item: Payload) => Promise<unknown>,
+): Promise<Tally> {
+  let characters = 0;
+  for (const item of items) {
+    await add(item);
+    characters += sizeOf(item);
+  }
+  return { messages: items.length, characters };
+}
+
+/** {@link Peer.addMany}, by what adds {@link PAGE} in a round trip and gives their ids. */
+export async function addMany(
+  items: readonly Payload[],
+  addBatch: (batch: readonly Payload[]) => Promise<readonly (string | undefined)[]>,
+): Promise<Tally> {
+  const ids: (string | undefined)[] = [];
+  let characters = 0;
+  for (let start = 0; start < items.length; start += PAGE) {
+    const batch = items.slice(start, start + PAGE);
+    for (const id of await addBatch(batch)) ids.push(id);
+    for (const item of batch) characters += sizeOf(item);
+  }
+  return { messages: ids.length, characters };
+}
+
+/** {@link Peer.addByMany}, by what adds one. */
+export async function addByMany(
+  items: readonly Payload[],
+  callers: number,
+  add: (item: Payload) => Promise<unknown>,
+): Promise<Tally> {
+  let next = 0;
+  let characters = 0;
+  const call = async (): Promise<void> => {
+    while (next < items.length) {
+      const item = items[next++]!;
+      await add(item);
+      characters += sizeOf(item);
+    }
+  };
+  await Promise.all(Array.from({ length: callers }, call));
+  return { messages: items.length, characters };
 }

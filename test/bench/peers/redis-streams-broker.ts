@@ -1,6 +1,6 @@
 import type { Data } from "../handling.ts";
 import type { Payload, Tally } from "../payload.ts";
-import { BLOCK, PAGE, type Peer, sizeOf, type Task } from "./peer.ts";
+import { addByMany, addMany, addOne, BLOCK, PAGE, type Peer, type Task } from "./peer.ts";
 
 interface RedisLike {
   on(event: "error", listener: (error: Error) => void): unknown;
@@ -64,41 +64,19 @@ class BrokerPeer implements Peer {
     return broker;
   }
 
-  async addOne(key: string, items: readonly Payload[]): Promise<Tally> {
+  addOne(key: string, items: readonly Payload[]): Promise<Tally> {
     const broker = this.#of(key);
-    let characters = 0;
-    for (const item of items) {
-      await broker.publish(item, UNCUT);
-      characters += sizeOf(item);
-    }
-    return { messages: items.length, characters };
+    return addOne(items, (item) => broker.publish(item, UNCUT));
   }
 
-  async addMany(key: string, items: readonly Payload[]): Promise<Tally> {
+  addMany(key: string, items: readonly Payload[]): Promise<Tally> {
     const broker = this.#of(key);
-    const ids: string[] = [];
-    let characters = 0;
-    for (let start = 0; start < items.length; start += PAGE) {
-      const batch = items.slice(start, start + PAGE);
-      for (const id of await Promise.all(batch.map((item) => broker.publish(item, UNCUT)))) ids.push(id);
-      for (const item of batch) characters += sizeOf(item);
-    }
-    return { messages: ids.length, characters };
+    return addMany(items, (batch) => Promise.all(batch.map((item) => broker.publish(item, UNCUT))));
   }
 
-  async addByMany(key: string, items: readonly Payload[], callers: number): Promise<Tally> {
+  addByMany(key: string, items: readonly Payload[], callers: number): Promise<Tally> {
     const broker = this.#of(key);
-    let next = 0;
-    let characters = 0;
-    const call = async (): Promise<void> => {
-      while (next < items.length) {
-        const item = items[next++]!;
-        await broker.publish(item, UNCUT);
-        characters += sizeOf(item);
-      }
-    };
-    await Promise.all(Array.from({ length: callers }, call));
-    return { messages: items.length, characters };
+    return addByMany(items, callers, (item) => broker.publish(item, UNCUT));
   }
 
   consume(task: Task): Promise<void> {

@@ -3,7 +3,7 @@ import type { Address } from "../../../src/testing/index.ts";
 import { BUILT } from "../build.ts";
 import type { Data } from "../handling.ts";
 import type { Payload, Tally } from "../payload.ts";
-import { BLOCK, OURS, PAGE, type Peer, type Received, sizeOf, type Task } from "./peer.ts";
+import { addByMany, addOne, BLOCK, OURS, PAGE, type Peer, type Received, sizeOf, type Task } from "./peer.ts";
 
 type Library = typeof import("../../../src/index.ts");
 
@@ -25,14 +25,9 @@ class WalrusPeer implements Peer {
     this.#db = db;
   }
 
-  async addOne(key: string, items: readonly Payload[]): Promise<Tally> {
+  addOne(key: string, items: readonly Payload[]): Promise<Tally> {
     const stream = this.#db.Stream(key);
-    let characters = 0;
-    for (const item of items) {
-      await stream.add(item);
-      characters += sizeOf(item);
-    }
-    return { messages: items.length, characters };
+    return addOne(items, (item) => stream.add(item));
   }
 
   async addMany(key: string, items: readonly Payload[]): Promise<Tally> {
@@ -44,17 +39,7 @@ class WalrusPeer implements Peer {
 
   async addByMany(key: string, items: readonly Payload[], callers: number): Promise<Tally> {
     await using producer = this.#db.producer(key);
-    let next = 0;
-    let characters = 0;
-    const call = async (): Promise<void> => {
-      while (next < items.length) {
-        const item = items[next++]!;
-        await producer.push(item);
-        characters += sizeOf(item);
-      }
-    };
-    await Promise.all(Array.from({ length: callers }, call));
-    return { messages: items.length, characters };
+    return await addByMany(items, callers, (item) => producer.push(item));
   }
 
   async scan(key: string): Promise<Tally> {
@@ -62,7 +47,7 @@ class WalrusPeer implements Peer {
     let characters = 0;
     for await (const { data } of this.#db.Stream(key).range()) {
       messages++;
-      characters += data.user!.length + data.action!.length + data.body!.length;
+      characters += sizeOf(data);
     }
     return { messages, characters };
   }
@@ -73,7 +58,7 @@ class WalrusPeer implements Peer {
     for await (const page of this.#db.Stream(key).range().pages()) {
       for (const { data } of page) {
         messages++;
-        characters += data.user!.length + data.action!.length + data.body!.length;
+        characters += sizeOf(data);
       }
     }
     return { messages, characters };
@@ -88,7 +73,7 @@ class WalrusPeer implements Peer {
       if (batch === undefined) return { messages, characters };
       for (const { data } of batch) {
         messages++;
-        characters += data.user!.length + data.action!.length + data.body!.length;
+        characters += sizeOf(data);
       }
       await cg.streams[key]!.ack(...batch);
     }
@@ -99,7 +84,7 @@ class WalrusPeer implements Peer {
     let characters = 0;
     for await (const message of this.#db.consumer(this.#db.consumerGroup(group, keys), { buffer: PAGE })) {
       const { data } = message;
-      characters += data.user!.length + data.action!.length + data.body!.length;
+      characters += sizeOf(data);
       acks.push(message.ack());
     }
     await Promise.all(acks);
