@@ -1,7 +1,7 @@
 /**
  * Sends what comes in one turn of the event loop together.
  *
- * By `setImmediate`, since a batch by microtask is as slow as one command each (measured, see the decisions).
+ * By `setImmediate`, since a batch by microtask was as slow as one command each, in a loop that was not kept.
  */
 export class Turn<T, R> {
   readonly #send: (items: readonly T[]) => Promise<R>;
