@@ -57,9 +57,8 @@ export async function recreateGroup(
   signal: AbortSignal,
 ): Promise<string[]> {
   const streams = await createGroup(client, name, starts, signal);
-  for (const key of streams) {
-    seen.delete(key);
-    doubts?.delete(key);
-  }
+  // Also where somebody else was first; without a doubt nothing is asked for.
+  for (const key of starts.keys()) seen.delete(key);
+  for (const key of streams) doubts?.delete(key);
   return streams;
 }

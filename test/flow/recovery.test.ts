@@ -193,6 +193,30 @@ describe.concurrent("recovery", () => {
     await within(1000, consumer.close());
   });
 
+  test("Consumer – a lost reply after FLUSHALL where somebody else made the group again first", async () => {
+    await using here = await ground();
+    const { watch, proxy, db } = here;
+    const consumer = db.consumer(db.consumerGroup("g", ["a"]), follow);
+    const status = consumer.status();
+    void (async () => {
+      for await (const { type } of status) if (type === "groupMissing") proxy.swallow("commands");
+    })();
+    await fill(watch, "a", 5);
+    expect(await take(consumer, 5)).toEqual(upTo(5));
+    await watch.blocked();
+    await watch.redis.flushall();
+    await waitFor(() => proxy.heldBytes > 0, { what: "the consumer to make the group" });
+    await watch.redis.xgroup("CREATE", "a", "g", "0", "MKSTREAM");
+    proxy.pass();
+    const waiting = consumer.getMessage();
+    await watch.blocked();
+    proxy.swallow();
+    await fill(watch, "a", 1);
+    await lose(proxy);
+    expect(await within(3000, waiting)).toMatchObject({ id: "1-0" });
+    await within(1000, consumer.close());
+  });
+
   test("Consumer – a lost reply of a group that is gone: what the new one gives others of its name is theirs", async () => {
     await using here = await ground();
     const { watch, proxy, db } = here;
