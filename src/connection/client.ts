@@ -24,20 +24,17 @@ import {
   dedicatedTo,
   type Endable,
   ended,
-  heedNodes,
   isClosing,
   isGivenUp,
-  isUntrusted,
   mapped,
   maxRetriesOf,
-  networkError,
   nodeAt,
   type RedisLike,
-  refuseUntrusted,
 } from "./driver.ts";
 import { maxEntrySizeOf } from "./entry-size.ts";
 import { WirePool } from "./pool.ts";
 import type { Script } from "./scripts.ts";
+import { isUntrusted, networkError, refuseUntrusted } from "./untrusted.ts";
 import { nodeOf, vigil } from "./vigil.ts";
 import { SILENCE } from "./wire.ts";
 
@@ -99,8 +96,7 @@ export class Client {
     this.#redis = redis as unknown as Redis | Cluster;
     this.maxEntrySize = maxEntrySizeOf(this.#redis.options);
     redis.on("end", () => this.close(this.#end()));
-    if (this.isCluster) heedNodes(this.#redis as Cluster);
-    redis.on("close", () => refuseUntrusted(this.#redis));
+    refuseUntrusted(this.#redis);
   }
 
   /** The prefix that ioredis puts before every key, and that wires put there themselves. */
@@ -219,7 +215,7 @@ export class Client {
       try {
         const pool = asked === null ? await this.#poolOf(key, signal) : this.#poolAt(asked);
         const sent = asked === null ? payload : asking(payload);
-        const reader = sent === payload ? decoder() : new AskingDecoder(decoder(), payload, sent);
+        const reader = asked === null ? decoder() : new AskingDecoder(decoder(), payload, sent);
         const result = await pool.exchange(sent, reader, options.silence, signal);
         asked = null;
         const refusal = refusalOf(result);

@@ -40,11 +40,14 @@ class OnceCommand extends Command {
 /** Commands of a key and ids, of which there may be a thousand. */
 const LISTS: ReadonlySet<string> = new Set(["xack", "xdel"]);
 
-/** A command with many arguments, encoded here: ioredis copies and measures each of them several times. */
+/**
+ * A command with many arguments, encoded here: ioredis copies and measures each of them several times. It sees the key
+ * alone, also in what it traces and in its errors.
+ */
 class ListCommand extends Command {
   readonly #payload: Buffer;
 
-  /** ioredis sees the key alone, by which it finds the node. */
+  /** The key is text, as those of containers are. */
   constructor(name: string, [key, ...ids]: readonly Argument[], keyPrefix: string) {
     super(name, [key as string], { keyPrefix, replyEncoding: "utf8" });
     this.#payload = new Request().command([name, keyPrefix + key, ...ids]).payload();

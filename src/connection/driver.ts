@@ -1,6 +1,7 @@
 import type { Cluster, Command, Redis, RedisOptions } from "ioredis";
 import { ClosedError, ConnectionLostError, replyError } from "../ground/errors.ts";
 import type { EntrySizeOption } from "./entry-size.ts";
+import { isUntrusted, networkError } from "./untrusted.ts";
 
 /** What is asked of a connection: any `Redis` or `Cluster` of ioredis has it. */
 export interface RedisLike {
@@ -28,32 +29,6 @@ export interface Endable {
 /** Whether the owner has given the connection up; ioredis tells nobody when that is done while it reconnects. */
 export function isClosing(redis: object): boolean {
   return (redis as { manuallyClosing?: boolean }).manuallyClosing === true;
-}
-
-/** What the network said of the last socket, or of a cluster's last node, where that failed. */
-export function networkError(redis: object): Error | null {
-  return (redis as { stream?: { errored?: Error | null } }).stream?.errored ?? refusals.get(redis) ?? null;
-}
-
-/** Why a cluster's nodes are not to be trusted, while it connects; it says itself only that none can be reached. */
-const refusals = new WeakMap<object, Error>();
-
-/** Heed what a cluster's nodes fail of while it connects. */
-export function heedNodes(cluster: Cluster): void {
-  // It asks each for the slots over a copy of its connection, and tells nobody what becomes of that.
-  const heed = (node: Redis): void => {
-    const { duplicate } = node;
-    node.duplicate = (...options) => {
-      const copy = duplicate.apply(node, options);
-      copy.on("error", (error) => {
-        if (isUntrusted(error) && cluster.status !== "ready") refusals.set(cluster, error);
-      });
-      return copy;
-    };
-  };
-  cluster.nodes("all").forEach(heed);
-  cluster.on("+node", heed);
-  cluster.on("connecting", () => refusals.delete(cluster));
 }
 
 /** The owner has closed the connection. */
@@ -115,22 +90,6 @@ export function redact(error: unknown): unknown {
   if (lastNodeError instanceof Error)
     Object.assign(error as Error, { lastNodeError: causeOf(lastNodeError) });
   return error instanceof Error ? causeOf(error) : error;
-}
-
-/** Whether a connection was refused here: the server's certificate is not one to trust. */
-export function isUntrusted(error: unknown): boolean {
-  const { code = "" } = (error ?? {}) as NodeJS.ErrnoException;
-  return /CERT|^UNABLE_TO_|^ERR_TLS_/.test(code);
-}
-
-/**
- * Where a server's certificate was refused, fail what waits for the connection.
- *
- * ioredis goes on connecting, so that it is there again once the certificate is mended; nobody has to wait for that.
- */
-export function refuseUntrusted(redis: object): void {
-  const error = networkError(redis);
-  if (isUntrusted(error)) (redis as Endable).flushQueue(error!);
 }
 
 /** A connection for one wire, by the options of another. */

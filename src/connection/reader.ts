@@ -14,7 +14,7 @@ import { Request } from "../wire/request.ts";
 import { ErrorReply, SequenceDecoder } from "../wire/resp.ts";
 import { type Value, ValuesDecoder } from "../wire/values.ts";
 import type { Client } from "./client.ts";
-import { isUntrusted } from "./driver.ts";
+import { isUntrusted } from "./untrusted.ts";
 
 /** The longest a read blocks on the server at a time, in milliseconds. */
 export const SLICE = 5000;

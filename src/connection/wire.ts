@@ -8,8 +8,9 @@ import {
   type WalrusError,
 } from "../ground/errors.ts";
 import { type Decoder, Inbox } from "../wire/resp.ts";
-import { causeOf, isUntrusted } from "./driver.ts";
+import { causeOf } from "./driver.ts";
 import { mostWaiting } from "./entry-size.ts";
+import { isUntrusted } from "./untrusted.ts";
 
 /** How long a server may be silent, in milliseconds, while a reply is due that it need not wait for. */
 export const SILENCE = 10_000;

@@ -57,7 +57,10 @@ export async function addMany<T, I, V extends I>(
       const encoded = encodeAt(payload, step.value, headers, { name, index, most: client.maxEntrySize });
       const fields = encoded instanceof Promise ? await encoded : encoded;
       batches.append(id === undefined ? "*" : idAt(id(step.value, index), { name, index }), fields);
-      if (batches.isFull) await batches.send();
+      if (!batches.isFull) continue;
+      await batches.send();
+      // Where a wire is open it is written by then, and the server works on it while the next is encoded.
+      await nextTurn();
     }
     isExhausted = true;
     await batches.send();
@@ -123,7 +126,6 @@ class Batches {
     this.#volume = 0;
     this.#underWay = this.#store(request, size);
     this.#underWay.catch(() => {}); // Awaited before the next batch, or at the end.
-    await nextTurn(); // It is on its way to the server by then, which works while the next is encoded.
   }
 
   /** When nothing is under way any more. */

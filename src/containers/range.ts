@@ -86,7 +86,7 @@ export class LazyList<T> implements AsyncIterable<T>, PromiseLike<T[]> {
   }
 }
 
-/** Items of pages; an own iterator, since an async generator took twice as long for each, in a loop that was not kept. */
+/** Items of pages; an own iterator, since an async generator makes more promises for each. */
 class ItemIterator<T> implements AsyncIterator<T> {
   readonly #pages: AsyncIterator<T[]>;
   #page: T[] = [];

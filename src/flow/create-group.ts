@@ -57,8 +57,11 @@ export async function recreateGroup(
   signal: AbortSignal,
 ): Promise<string[]> {
   const streams = await createGroup(client, name, starts, signal);
-  // Also where somebody else was first; without a doubt nothing is asked for.
-  for (const key of starts.keys()) seen.delete(key);
-  for (const key of streams) doubts?.delete(key);
+  for (const key of streams) {
+    seen.delete(key);
+    doubts?.delete(key);
+  }
+  // One that somebody else has made again first; of several, it is not known which was gone.
+  if (starts.size === 1) for (const key of starts.keys()) seen.delete(key);
   return streams;
 }

@@ -1,7 +1,7 @@
 /**
  * Sends what comes in one turn of the event loop together.
  *
- * By `setImmediate`, since a batch by microtask was as slow as one command each, in a loop that was not kept.
+ * By `setImmediate`, since a microtask ends before the next item of a `for await`: a batch would be one command each.
  */
 export class Turn<T, R> {
   readonly #send: (items: readonly T[]) => Promise<R>;

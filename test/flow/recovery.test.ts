@@ -217,6 +217,29 @@ describe.concurrent("recovery", () => {
     await within(1000, consumer.close());
   });
 
+  test("Consumer – a group lost on one of two streams, then a lost reply: what the other gave is not given again", async () => {
+    await using here = await ground();
+    const { watch, proxy, db } = here;
+    const consumer = db.consumer(db.consumerGroup("g", ["a", "b"], { consumer: "me" }), follow);
+    const log = new Log(consumer);
+    await fill(watch, "b", 5);
+    expect(await take(consumer, 5)).toEqual(upTo(5));
+    await watch.blocked();
+    await watch.redis.del("a");
+    await log.had("groupRecreated");
+    const waiting = consumer.getMessage();
+    await watch.blocked();
+    // Its lease is kept, so that it is as young as what the reply brings.
+    await watch.redis.xclaim("b", "g", "me", 0, "5-0", "JUSTID");
+    proxy.swallow();
+    await fill(watch, "a", 1);
+    await lose(proxy);
+    expect(await within(3000, waiting)).toMatchObject({ stream: "a", id: "1-0" });
+    await watch.redis.xadd("b", "6-0", "n", 6);
+    expect(await within(3000, consumer.getMessage())).toMatchObject({ stream: "b", id: "6-0" });
+    await within(1000, consumer.close());
+  });
+
   test("Consumer – a lost reply of a group that is gone: what the new one gives others of its name is theirs", async () => {
     await using here = await ground();
     const { watch, proxy, db } = here;

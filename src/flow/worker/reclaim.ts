@@ -103,7 +103,8 @@ export class Reclaiming<T> {
    * One after the other: two looks at once would each see that no suspect is held, and take one.
    */
   look(): Promise<number> {
-    this.#looking = this.#looking.then(() => this.#look());
+    const next = (): Promise<number> => this.#look();
+    this.#looking = this.#looking.then(next, next);
     return this.#looking;
   }
 

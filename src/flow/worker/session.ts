@@ -133,7 +133,7 @@ export class Session<T> {
       await Promise.race([this.#start(), aborted(this.#closing.signal)]);
       if (this.#isReady) looking = this.#reclaiming.run();
       await Promise.race([this.#read(), aborted(this.#closing.signal)]);
-      if (this.#isOnce) await this.#exhausted();
+      if (this.#isOnce) await Promise.race([this.#exhausted(), aborted(this.#closing.signal)]);
       else await aborted(this.#closing.signal);
     } catch (error) {
       this.#failure ??= { error };
