@@ -134,22 +134,27 @@ return #left
 /**
  * Begin the idle time of entries again, of those that are still held: by the same consumer, in the same delivery.
  *
- * `KEYS[1]` stream, `ARGV[1]` group, `ARGV[2]` consumer, then ids and their delivery counts in turn. Gives the ids that
- * another delivery has, and the ids that are pending no more.
+ * `KEYS[1]` stream, `ARGV[1]` group, `ARGV[2]` consumer, then ids and their delivery counts in turn. Gives for each
+ * in turn: `kept`, `lost` where another delivery has it, `gone` where it is pending no more. By place and not by id, since
+ * a consumer may hold an entry in two deliveries until it learns that one of them is over.
  */
 export const renew: Script = script(`
-local claim, lost, gone = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], '0'}, {}, {}
+local claim, verdicts = {'XCLAIM', KEYS[1], ARGV[1], ARGV[2], '0'}, {}
 for i = 3, #ARGV, 2 do
   local entry = redis.call('XPENDING', KEYS[1], ARGV[1], ARGV[i], ARGV[i], 1)[1]
-  if not entry then gone[#gone + 1] = ARGV[i]
-  elseif entry[2] == ARGV[2] and entry[4] == tonumber(ARGV[i + 1]) then claim[#claim + 1] = ARGV[i]
-  else lost[#lost + 1] = ARGV[i] end
+  local verdict = 'lost'
+  if not entry then verdict = 'gone'
+  elseif entry[2] == ARGV[2] and entry[4] == tonumber(ARGV[i + 1]) then
+    verdict = 'kept'
+    claim[#claim + 1] = ARGV[i]
+  end
+  verdicts[#verdicts + 1] = verdict
 end
 if #claim > 5 then
   claim[#claim + 1] = 'JUSTID'
   redis.call(unpack(claim))
 end
-return {lost, gone}
+return verdicts
 `);
 
 /**

@@ -51,6 +51,9 @@ const LEAST_SILENCE = 2000;
 /** Most characters of an error's text that a dead letter keeps. */
 const MOST_TEXT = 4096;
 
+/** What became of a delivery: this consumer's still, `lost` to another delivery, or `gone` from the pending entries. */
+export type Verdict = "kept" | "lost" | "gone";
+
 /**
  * What one stream has delivered to one consumer of a group, and what becomes of it.
  *
@@ -96,11 +99,10 @@ export class Deliveries {
     return counts.reduce((sum, count) => sum + count, 0);
   }
 
-  /** Begin the idle time of entries again; `lost` are in another delivery now, `gone` are pending no more. */
-  async renew(held: readonly Delivered[]): Promise<{ lost: string[]; gone: string[] }> {
+  /** Begin the idle time of entries again; gives what became of each, in their order. */
+  async renew(held: readonly Delivered[]): Promise<Verdict[]> {
     const replies = await this.#chunked(held, (some) => this.#run(renew, this.#named(some)));
-    const [lost, gone] = [0, 1].map((i) => replies.flatMap((reply) => (reply as string[][])[i]!));
-    return { lost: lost!, gone: gone! };
+    return replies.flat() as Verdict[];
   }
 
   /**

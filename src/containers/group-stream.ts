@@ -339,8 +339,8 @@ export class GroupStream<T = TextRecord, I = InputOf<T>> extends Stream<T, I> {
             .then((moved) => moved !== 0),
         ),
       extend: async (message) => {
-        const { lost, gone } = await deliveries.renew([message]);
-        return lost.length + gone.length === 0;
+        const [verdict] = await deliveries.renew([message]);
+        return verdict === "kept";
       },
     };
   }

@@ -27,7 +27,7 @@ const schema = {
 /** Handle entries until told to stop; the book says when each handler began and ended. */
 export async function work({ orders, db, book, over, count }: Member): Promise<void> {
   const { sabotage, streams, name } = orders;
-  if (sabotage === "no-lease") Deliveries.prototype.renew = async () => ({ lost: [], gone: [] });
+  if (sabotage === "no-lease") Deliveries.prototype.renew = async (held) => held.map(() => "kept" as const);
   else recordRenewals(book);
   const group = db.consumerGroup(WORKERS, streams, { consumer: name, schema });
   const handler = async (message: GroupMessage<Text>, context: HandlerContext): Promise<void> => {
@@ -81,11 +81,10 @@ function recordRenewals(book: Book): void {
   const { renew } = Deliveries.prototype;
   Deliveries.prototype.renew = async function (this: Deliveries, held) {
     const sent = now();
-    const result = await renew.call(this, held);
-    const not = new Set([...result.lost, ...result.gone]);
-    const ids = held.map(({ id }) => id).filter((id) => !not.has(id));
+    const verdicts = await renew.call(this, held);
+    const ids = held.filter((_, i) => verdicts[i] === "kept").map(({ id }) => id);
     const stream = (held[0] as GroupMessage<Text> | undefined)?.stream;
     if (stream !== undefined && ids.length > 0) book.write({ what: "renewed", stream, ids, sent });
-    return result;
+    return verdicts;
   };
 }

@@ -157,24 +157,19 @@ export class Reclaiming<T> {
     for (const task of this.#host.held())
       if (task.message.stream === key && sent - task.since >= this.#host.lease / 3) old.push(task);
     if (old.length === 0) return;
-    const { lost, gone } = await this.#host.deliveriesOf(key).renew(old.map(({ message }) => message));
-    const isLost = new Set(lost);
-    const isGone = new Set(gone);
-    const expired = old.filter((task) => sent - task.since >= this.#host.lease);
+    const verdicts = await this.#host.deliveriesOf(key).renew(old.map(({ message }) => message));
+    const idsOf = (tasks: readonly Task<T>[]): string[] => tasks.map(({ message }) => message.id);
+    const isExpired = (task: Task<T>): boolean => sent - task.since >= this.#host.lease;
+    const expired = old.filter(isExpired);
     if (expired.length > 0) {
-      const ids = expired.map(({ message }) => message.id);
-      this.#host.emit(() => ({
-        type: "leaseExpired",
-        stream: key,
-        ids,
-        lost: ids.filter((id) => isLost.has(id)),
-      }));
+      const lost = old.filter((task, i) => isExpired(task) && verdicts[i] === "lost");
+      const event = { stream: key, ids: idsOf(expired), lost: idsOf(lost) };
+      this.#host.emit(() => ({ type: "leaseExpired", ...event }));
     }
-    for (const task of old) {
-      const { id } = task.message;
-      if (isLost.has(id) || isGone.has(id)) this.#host.drop(task, isGone.has(id));
+    for (const [i, task] of old.entries()) {
+      if (verdicts[i] !== "kept") this.#host.drop(task, verdicts[i] === "gone");
       else {
-        const wasOver = sent - task.since >= this.#host.lease;
+        const wasOver = isExpired(task);
         task.since = sent;
         if (wasOver) this.#host.kept(task);
       }

@@ -356,10 +356,10 @@ export class Session<T> {
     const settling = this.#settling as unknown as Settling<unknown>;
     return deliveryOf(this.#host.reading.group!.name, this.#name.current, settling, async (message) => {
       const sent = performance.now();
-      const { lost, gone } = await deliveries.renew([message]);
+      const [verdict] = await deliveries.renew([message]);
       const task = this.#held.get(message as GroupMessage<T>);
       if (task !== undefined) task.since = sent;
-      return lost.length + gone.length === 0;
+      return verdict === "kept";
     });
   }
 

@@ -55,6 +55,24 @@ test.concurrent("Deliveries.bury – from many connections at once: one dead let
   expect(await scene.pending()).toBe(0);
 });
 
+test.concurrent("Deliveries.renew – an entry that is held in two deliveries, and one that is gone: each for itself", async () => {
+  await using scene = await Scene.open();
+  await using db = scene.database();
+  const { key, watch } = scene;
+  await scene.add(2);
+  const [id, other] = (await scene.ids()) as [string, string];
+  await watch.redis.xreadgroup("GROUP", "g", "c", "STREAMS", key, ">");
+  await watch.redis.xclaim(key, "g", "c", 0, id, "RETRYCOUNT", 2);
+  await watch.redis.xack(key, "g", other);
+  const deliveries = new Deliveries(Client.of(db), key, "g", "c");
+  const held = [
+    { id, deliveries: 1 },
+    { id, deliveries: 2 },
+    { id: other, deliveries: 1 },
+  ];
+  expect(await deliveries.renew(held)).toEqual(["lost", "kept", "gone"]);
+});
+
 test.concurrent("Deliveries.bury – dropping an entry: only in its own delivery", async () => {
   await using scene = await Scene.open();
   await using db = scene.database();
