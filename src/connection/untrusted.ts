@@ -1,3 +1,4 @@
+import type { EventEmitter } from "node:events";
 import type { Cluster, Redis } from "ioredis";
 
 /** Whether a connection was refused here: the server's certificate is not one to trust. */
@@ -21,7 +22,7 @@ export function networkError(redis: object): Error | null {
  */
 export function refuseUntrusted(redis: Redis | Cluster): void {
   if (redis.isCluster) heedNodes(redis as Cluster);
-  redis.on("close", () => {
+  (redis as EventEmitter).on("close", () => {
     const error = networkError(redis);
     if (isUntrusted(error)) (redis as unknown as Flushable).flushQueue(error!);
   });

@@ -5,14 +5,17 @@ import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify, stripVTControlCharacters } from "node:util";
-import type { Notebook } from "../../docs/build/notebook.ts";
-import { codeOf } from "./notebook.ts";
+import { joined, type Notebook } from "../../docs/build/notebook.ts";
+import { codeOf, incomplete } from "./notebook.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const deno = join(root, "test/runtimes/node_modules/.bin/deno");
 
 /** A notebook that does not hold: its types, a cell that threw or did not end, or a tool that is missing. */
 export class NotebookError extends Error {}
+
+/** How often a notebook is run until no output is lost, see {@link incomplete}. */
+const ATTEMPTS = 12;
 
 /** How long a notebook may take. */
 export interface Patience {
@@ -102,6 +105,24 @@ export async function execute(file: string, patience: Patience = {}): Promise<No
     throw error;
   } finally {
     await rm(place, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Run a notebook, again where the kernel has lost an output.
+ *
+ * @returns the notebook with all its outputs.
+ * @throws NotebookError as {@link execute} does, and where an output was lost each time.
+ */
+export async function executeWhole(file: string, patience?: Patience): Promise<Notebook> {
+  for (let attempt = 1; ; attempt++) {
+    const executed = await execute(file, patience);
+    const [lost] = incomplete(executed);
+    if (lost === undefined) return executed;
+    if (attempt === ATTEMPTS)
+      throw new NotebookError(
+        `${basename(file)}: this machine is too busy, no output of\n${joined(lost.source)}`,
+      );
   }
 }
 
