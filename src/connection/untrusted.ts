@@ -43,9 +43,10 @@ function heedNodes(cluster: Cluster): void {
   const heedCopies = (node: Redis): void => {
     const { duplicate } = node;
     node.duplicate = (options) => {
-      const copy = duplicate.call(node, options);
-      if (options?.connectionName?.includes("refresher")) copy.on("error", heed);
-      return copy;
+      if (!options?.connectionName?.includes("refresher")) return duplicate.call(node, options);
+      // Its socket may have closed by the time it is let go of; ioredis would keep the process for that long.
+      const copy = duplicate.call(node, { ...options, disconnectTimeout: 0 });
+      return copy.on("error", heed);
     };
   };
   cluster.nodes("all").forEach(heedCopies);
