@@ -11,7 +11,7 @@ import {
   WalrusError,
 } from "../ground/errors.ts";
 import type { Request } from "../wire/request.ts";
-import { type Argument, type Decoder, ErrorReply } from "../wire/resp.ts";
+import { type Argument, type Decoder, ErrorReply, Inbox } from "../wire/resp.ts";
 import { AskingDecoder, asking } from "./asking.ts";
 import { send } from "./command.ts";
 import {
@@ -31,7 +31,7 @@ import {
   nodeAt,
   type RedisLike,
 } from "./driver.ts";
-import { maxEntrySizeOf } from "./entry-size.ts";
+import { maxEntrySizeOf, mostWaiting } from "./entry-size.ts";
 import { WirePool } from "./pool.ts";
 import type { Script } from "./scripts.ts";
 import { isUntrusted, networkError, refuseUntrusted } from "./untrusted.ts";
@@ -102,6 +102,11 @@ export class Client {
   /** The prefix that ioredis puts before every key, and that wires put there themselves. */
   get keyPrefix(): string {
     return this.#redis.options.keyPrefix ?? "";
+  }
+
+  /** For bytes of replies that are to be decoded later. */
+  inbox(): Inbox {
+    return new Inbox(mostWaiting(this.#redis.options));
   }
 
   /** How many dedicated connections are open now. */

@@ -57,22 +57,25 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
     this.#most = most;
   }
 
-  decode(inbox: Inbox): boolean {
+  /** Read how many entries there are: the number, 0 for an error, or {@link INCOMPLETE}. */
+  begin(inbox: Inbox): number {
     if (this.#left < 0) {
       const head = listHead(inbox);
-      if (head === INCOMPLETE) return false;
-      if (head instanceof ErrorReply) {
-        this.#error = head;
-        return true;
-      }
-      if (head > this.#most) throw tooMany(head, "entries");
-      this.#left = Math.max(head, 0);
+      if (head === INCOMPLETE) return INCOMPLETE;
+      if (head instanceof ErrorReply) this.#error = head;
+      else if (head > this.#most) throw tooMany(head, "entries");
+      this.#left = head instanceof ErrorReply ? 0 : Math.max(head, 0);
     }
+    return this.#left;
+  }
+
+  decode(inbox: Inbox): boolean {
+    if (this.begin(inbox) === INCOMPLETE) return false;
     while (this.#left > 0) {
       if (!this.#isSkipping && !inbox.whole()) {
         if (inbox.excess <= 1) return false;
         this.#isSkipping = true;
-        this.#list.tooLarge(this.#entryId(inbox) ?? endless("id"));
+        this.#list.tooLarge(entryId(inbox) ?? endless());
       }
       if (this.#isSkipping) {
         if (!inbox.skip()) return false;
@@ -98,7 +101,7 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
   /** The fast path: straight to a record of texts. False where the entry is cut. */
   #textEntry(inbox: Inbox): boolean {
     const start = inbox.at;
-    const id = this.#entryId(inbox);
+    const id = entryId(inbox);
     if (id === null) return false;
     const count = this.#fieldCount(inbox, id);
     if (count < 0) return count === NULL;
@@ -124,7 +127,7 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
 
   /** Every other codec: names and views of the values. False where the entry is cut. */
   #rawEntry(inbox: Inbox): boolean {
-    const id = this.#entryId(inbox);
+    const id = entryId(inbox);
     if (id === null) return false;
     const count = this.#fieldCount(inbox, id);
     if (count < 0) return count === NULL;
@@ -151,18 +154,6 @@ export class EntriesDecoder<T, M> implements Decoder<MessageList<T, M> | ErrorRe
       throw new ProtocolError(`the server sent an entry of ${count} names and values`);
     else if (count > MAX_FIELDS) throw tooMany(count, "names and values");
     return count;
-  }
-
-  #entryId(inbox: Inbox): string | null {
-    const parts = inbox.length(ARRAY);
-    if (parts === INCOMPLETE) return null;
-    if (parts !== 2) throw new ProtocolError(`the server sent an entry of ${parts} parts`);
-    const end = text(inbox);
-    if (end < 0) return null;
-    refuseLongId(end - inbox.at);
-    const id = inbox.bytes.latin1Slice(inbox.at, end);
-    inbox.at = end + 2;
-    return id;
   }
 }
 
@@ -299,8 +290,8 @@ function tooMany(count: number, what: string): ProtocolError {
   return new ProtocolError(`the server sent ${count} ${what}, more than there can be`);
 }
 
-function endless(what: string): never {
-  throw new ProtocolError(`the server sent an endless ${what}`);
+function endless(): never {
+  throw new ProtocolError("the server sent an endless id");
 }
 
 /** Read how many items a reply has, or the error it is instead; {@link INCOMPLETE} where that is cut. */
@@ -308,6 +299,19 @@ function listHead(inbox: Inbox): number | ErrorReply {
   if (inbox.peek() !== ERROR) return inbox.length(ARRAY);
   const line = inbox.line();
   return line === null ? INCOMPLETE : new ErrorReply(line);
+}
+
+/** Read the head of an entry and its id; null where that is cut. */
+export function entryId(inbox: Inbox): string | null {
+  const parts = inbox.length(ARRAY);
+  if (parts === INCOMPLETE) return null;
+  if (parts !== 2) throw new ProtocolError(`the server sent an entry of ${parts} parts`);
+  const end = text(inbox);
+  if (end < 0) return null;
+  refuseLongId(end - inbox.at);
+  const id = inbox.bytes.latin1Slice(inbox.at, end);
+  inbox.at = end + 2;
+  return id;
 }
 
 /** Read a text's header and see that its bytes are here: the index of their end, or {@link INCOMPLETE}. */

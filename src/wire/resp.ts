@@ -67,6 +67,7 @@ export class Inbox {
   /** Where the walk goes on, and how many frames it still has to pass, at each level of nesting. */
   #walkAt = 0;
   #walkLeft: number[] = [];
+  #lastItem = 0;
   #skipped = 0;
   readonly #mostEntry: number;
 
@@ -105,13 +106,28 @@ export class Inbox {
     return this.end - this.at;
   }
 
-  /** Go back to `start` and walk the item there: it was seen to be cut. */
-  walk(start: number): void {
+  /** Go back to `start` and walk the item there, or so many: it was seen to be cut, or is to be decoded later. */
+  walk(start: number, items = 1): void {
     this.at = start;
     this.#isWalking = true;
     this.#walkAt = start;
-    this.#walkLeft = [1];
+    this.#walkLeft = [items];
     this.#skipped = 0;
+  }
+
+  /** Walk no further: what waits is decoded as it comes. */
+  stopWalking(): void {
+    this.#isWalking = false;
+  }
+
+  /** Where the last item begins, of those that were walked. */
+  get lastItem(): number {
+    return this.#lastItem;
+  }
+
+  /** How many bytes wait behind what was walked. */
+  get surplus(): number {
+    return this.end - this.#walkAt;
   }
 
   /** How many times the largest entry the item is that {@link Inbox.whole} found cut, as far as that is known. */
@@ -134,6 +150,9 @@ export class Inbox {
     if (!this.#isWalking) return true;
     const start = this.at;
     while (this.#walkLeft.length > 0 && this.#walkAt < this.end) {
+      this.#stride();
+      if (this.#walkLeft.length === 0 || this.#walkAt >= this.end) break;
+      if (this.#walkLeft.length === 1) this.#lastItem = this.#walkAt;
       this.at = this.#walkAt;
       const isDone = this.#step();
       if (!isDone) break;
@@ -142,6 +161,36 @@ export class Inbox {
     if (this.#walkLeft.length > 0 || this.#walkAt > this.end) return false;
     this.#isWalking = false;
     return true;
+  }
+
+  /** Pass frames with short heads, which nearly all are; what is not so or not right is left to {@link Inbox.#step}. */
+  #stride(): void {
+    const { bytes } = this;
+    const left = this.#walkLeft;
+    const last = this.end - SHORT_HEADER;
+    let at = this.#walkAt;
+    while (left.length > 0 && at < last) {
+      const type = bytes[at]!;
+      const most = at + SHORT_HEADER - LINE_END;
+      let head = at + 1;
+      let length = 0;
+      let byte = bytes[head]!;
+      while (byte >= ZERO && byte <= NINE && head < most) {
+        length = 10 * length + byte - ZERO;
+        byte = bytes[++head]!;
+      }
+      if (byte !== CR || bytes[head + 1] !== LF || head === at + 1) break;
+      if (type === BULK) {
+        if (left.length === 1) this.#lastItem = at;
+        at = head + LINE_END + length + LINE_END;
+        this.#passed();
+      } else if (type === ARRAY && length > 0 && left.length <= MAX_DEPTH) {
+        if (left.length === 1) this.#lastItem = at;
+        at = head + LINE_END;
+        left.push(length);
+      } else break;
+    }
+    this.#walkAt = at;
   }
 
   /** Pass one frame; false where its line is cut. */
@@ -172,6 +221,7 @@ export class Inbox {
 
   #rebase(bytes: Buffer, end: number): void {
     this.#walkAt -= this.at;
+    this.#lastItem -= this.at;
     this.bytes = bytes as Bytes;
     this.at = 0;
     this.end = end;

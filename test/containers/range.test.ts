@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import { beforeAll, expect, test } from "vitest";
-import { Message, Range, type Stream } from "../../src/index.ts";
+import { type Codec, Message, Range, type Stream, text } from "../../src/index.ts";
+import { waitFor } from "../../src/testing/index.ts";
 import { collect, ids, idsOf, numbered, Place } from "./harness.ts";
 
 const place = new Place();
@@ -204,6 +205,37 @@ test("Range.asyncIterator – at most two pages are ahead of a slow reader", asy
   expect(sent["xrange"]).toBeLessThanOrEqual(3);
   await iterator.return?.();
   expect(await iterator.next()).toEqual({ done: true, value: undefined });
+});
+
+test("Range – the next page is under way while one is decoded, from the second one on", async () => {
+  const key = place.key();
+  await place.db.Stream(key).addMany(numbered(3001));
+  const begun: number[] = [];
+  let decoded = 0;
+  const slow: Codec<Record<string, string>> = {
+    ...text,
+    decode(fields) {
+      if (decoded++ % 1000 === 0) {
+        begun.push(Date.now());
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+      }
+      return text.decode(fields);
+    },
+  };
+  const monitor = await place.db.monitor();
+  const asked: number[] = [];
+  monitor.on("monitor", (time: string, [command, name]: string[]) => {
+    if (command === "XRANGE" && name === key) asked.push(1000 * Number(time));
+  });
+  try {
+    expect(await place.db.Stream(key, { codec: slow }).range()).toHaveLength(3001);
+    await waitFor(() => asked.length === 4);
+  } finally {
+    monitor.disconnect();
+  }
+  // The first page may be all that is wanted.
+  const isOverlapped = asked.slice(1).map((time, n) => time < begun[n]! + 300);
+  expect(isOverlapped).toEqual([false, true, true]);
 });
 
 test("Range – then, catch and finally as of a promise; an async function that returns one gives the array", async () => {

@@ -16,7 +16,7 @@ import { MessageList } from "../../src/wire/message-list.ts";
 import { EntriesDecoder, IdsDecoder, StreamsDecoder } from "../../src/wire/reply.ts";
 import { type Decoder, ErrorReply, Inbox, SequenceDecoder } from "../../src/wire/resp.ts";
 import { ValuesDecoder } from "../../src/wire/values.ts";
-import { list, reply, type Shape } from "../wire/feed.ts";
+import { heldPage, list, reply, type Shape } from "../wire/feed.ts";
 
 /** The largest entry of the mutated replies, and what a decoder may hold of one. */
 const LIMIT = 64 * 1024;
@@ -53,6 +53,7 @@ const KINDS: Readonly<Record<string, { shape: fc.Arbitrary<Shape>; decoder: () =
   texts: { shape: entryList, decoder: () => new EntriesDecoder(list()) },
   bytes: { shape: entryList, decoder: () => new EntriesDecoder(list("s", bytesCodec as never)) },
   json: { shape: entryList, decoder: () => new EntriesDecoder(list("s", json() as never)) },
+  page: { shape: entryList, decoder: () => heldPage(list(), new Inbox(LIMIT)) },
   streams: { shape: streamList, decoder: () => new StreamsDecoder((key) => list(key)) },
   ids: { shape: id, decoder: () => new IdsDecoder(1) },
   sequence: {

@@ -1,5 +1,6 @@
 import { type Codec, Payload } from "../../src/wire/codec.ts";
 import { MessageList } from "../../src/wire/message-list.ts";
+import { PageDecoder } from "../../src/wire/page.ts";
 import { EntriesDecoder } from "../../src/wire/reply.ts";
 import { type Decoder, ErrorReply, Inbox } from "../../src/wire/resp.ts";
 
@@ -90,7 +91,35 @@ export function list(stream = "s", codec?: Codec<never, never>): MessageList<unk
 
 /** Decodes entries of the stream `s`. */
 export function entries(codec?: Codec<never, never>): Decoder<Read[] | ErrorReply> {
-  const decoder = new EntriesDecoder(list("s", codec));
+  return messages(new EntriesDecoder(list("s", codec)));
+}
+
+/** Decodes a page of the stream `s`, which is held until all of it has come. */
+export function page(codec?: Codec<never, never>): Decoder<Read[] | ErrorReply> {
+  return messages(heldPage(list("s", codec)));
+}
+
+/** Decodes a page into a list, which is held until all of it has come. */
+export function heldPage<T, M>(
+  into: MessageList<T, M>,
+  held: Inbox = new Inbox(),
+): Decoder<MessageList<T, M> | ErrorReply> {
+  const decoder = new PageDecoder(into, Number.POSITIVE_INFINITY, held);
+  return {
+    decode: (inbox) => decoder.decode(inbox),
+    result() {
+      const result = decoder.result();
+      if (result instanceof ErrorReply) return result;
+      const { count, lastId } = result;
+      const decoded = result.list();
+      if (count !== decoded.count || lastId !== decoded.lastId)
+        throw new Error(`foretold ${count} entries to ${lastId}, got ${decoded.count} to ${decoded.lastId}`);
+      return decoded;
+    },
+  };
+}
+
+function messages(decoder: Decoder<MessageList<unknown, Read> | ErrorReply>): Decoder<Read[] | ErrorReply> {
   return {
     decode: (inbox) => decoder.decode(inbox),
     result() {

@@ -7,7 +7,7 @@ import { IdsDecoder, StreamsDecoder } from "../../src/wire/reply.ts";
 import { type Decoder, Inbox } from "../../src/wire/resp.ts";
 import { ValuesDecoder } from "../../src/wire/values.ts";
 import { runtime } from "../runtimes/program.ts";
-import { entries, feed, line, list, protocol, reply, type Shape, WAITS } from "./feed.ts";
+import { entries, feed, line, list, page, protocol, reply, type Shape, WAITS } from "./feed.ts";
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -16,7 +16,7 @@ const ids = (): Decoder<unknown> => new IdsDecoder(1);
 const values = (): Decoder<unknown> => new ValuesDecoder(1);
 const raw = (): Decoder<unknown> => entries(bytesCodec as never);
 
-const DECODERS = { entries, raw, streams, ids, values };
+const DECODERS = { entries, raw, page, streams, ids, values };
 
 /** What comes of it: a result, `WAITS`, or the error's class. */
 function outcome(make: () => Decoder<unknown>, bytes: Buffer, cuts: readonly number[] = []): unknown {

@@ -2,9 +2,10 @@ import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { bytes, pairs } from "../../src/wire/codec.ts";
+import { type Page, PageDecoder } from "../../src/wire/page.ts";
 import { EntriesDecoder, IdsDecoder, StreamsDecoder } from "../../src/wire/reply.ts";
-import { type Decoder, ErrorReply, SequenceDecoder } from "../../src/wire/resp.ts";
-import { entries, everyCut, feed, line, list, type Read, reply, type Shape } from "./feed.ts";
+import { type Decoder, ErrorReply, Inbox, SequenceDecoder } from "../../src/wire/resp.ts";
+import { entries, everyCut, feed, line, list, page, type Read, reply, type Shape } from "./feed.ts";
 
 const entry = (id: string, ...fields: (string | Uint8Array)[]): Shape => [id, fields];
 const read = (id: string, data: unknown, headers = {}): Read => ({ id, data, headers });
@@ -35,6 +36,7 @@ function expectAtEveryCut(make: () => Decoder<unknown>, shape: Shape | Buffer, e
 
 const OWN_PROTO = own('{"__proto__":"x","constructor":"y"}');
 const CRLF = "\r\n*1\r\n$3\r\n1-1\r\n";
+const ids = (count: number): string[] => Array.from({ length: count }, (_, i) => `${i + 1}-0`);
 const MANY = Array.from({ length: 80 }, (_, i) => `${i}`);
 test.each<[string, Shape, unknown]>([
   ["no entries", [], []],
@@ -77,6 +79,7 @@ test.each<[string, Shape, unknown]>([
   ["an error", line("-NOGROUP No such key 's'"), new ErrorReply("NOGROUP No such key 's'")],
 ])("EntriesDecoder.decode – %s, cut everywhere", (_, shape, expected) => {
   expectAtEveryCut(() => entries(), shape, expected);
+  expectAtEveryCut(() => page(), shape, expected);
   if (Array.isArray(expected)) expectAtEveryCut(() => entries(pairs as never), shape, asPairs(shape));
 });
 
@@ -199,6 +202,26 @@ test.each<[string, Shape, unknown]>([
 ])("StreamsDecoder.decode – %s, cut everywhere", (_, shape, expected) => {
   expectAtEveryCut(streams, shape, expected);
 });
+
+test.each([10, 1000])(
+  "PageDecoder.decode – what comes behind a page of values of %d bytes is left",
+  (size) => {
+    const held = new Inbox();
+    held.push(Buffer.from("*2\r\n*2")); // Of a reply that was cut off.
+    const shape = ids(2000).map((id) => entry(id, "a", "x".repeat(size)));
+    const inbox = new Inbox();
+    const decoder = new PageDecoder(list(), 2000, held);
+    const bytes = Buffer.concat([reply(shape), Buffer.from("+OK\r\n")]);
+    for (let at = 0; at < bytes.length; at += 65_536) {
+      inbox.push(bytes.subarray(at, at + 65_536));
+      expect(decoder.decode(inbox)).toBe(at + 65_536 >= bytes.length);
+    }
+    expect(inbox.size).toBe("+OK\r\n".length);
+    const page = decoder.result() as Page<unknown, Read>;
+    expect([page.count, page.lastId]).toEqual([2000, "2000-0"]);
+    expect((page.list().messages() as Read[]).map(({ id }) => id)).toEqual(ids(2000));
+  },
+);
 
 test("IdsDecoder.decode – ids, nulls and errors, cut everywhere", () => {
   const whole = Buffer.concat(
