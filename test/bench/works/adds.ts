@@ -8,7 +8,7 @@ const CALLERS = 1_000;
 export const add: Work = throughput({
   name: "add",
   title: "one message after the other is added, each awaited",
-  messages: 5_000,
+  messages: 20_000,
   target: { ratio: 0.9 },
   turnOf: (peer, stage) => {
     const { queue, addOne } = peer;
