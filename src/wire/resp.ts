@@ -149,7 +149,7 @@ export class Inbox {
   whole(): boolean {
     if (!this.#isWalking) return true;
     const start = this.at;
-    while (this.#walkLeft.length > 0 && this.#walkAt < this.end) {
+    for (;;) {
       this.#stride();
       if (this.#walkLeft.length === 0 || this.#walkAt >= this.end) break;
       if (this.#walkLeft.length === 1) this.#lastItem = this.#walkAt;
@@ -170,6 +170,7 @@ export class Inbox {
     const last = this.end - SHORT_HEADER;
     let at = this.#walkAt;
     while (left.length > 0 && at < last) {
+      if (left.length === 1) this.#lastItem = at;
       const type = bytes[at]!;
       const most = at + SHORT_HEADER - LINE_END;
       let head = at + 1;
@@ -181,11 +182,9 @@ export class Inbox {
       }
       if (byte !== CR || bytes[head + 1] !== LF || head === at + 1) break;
       if (type === BULK) {
-        if (left.length === 1) this.#lastItem = at;
         at = head + LINE_END + length + LINE_END;
         this.#passed();
       } else if (type === ARRAY && length > 0 && left.length <= MAX_DEPTH) {
-        if (left.length === 1) this.#lastItem = at;
         at = head + LINE_END;
         left.push(length);
       } else break;

@@ -38,6 +38,20 @@ async function leavesNothing(db: Database, watch: Watch, consumer: Consumer<neve
   await watch.gone();
 }
 
+/** That a message comes whose reply is lost, the first of a group that was made again; then the consumer is closed. */
+async function comesAfterLoss(
+  { watch, proxy }: { watch: Watch; proxy: TcpProxy },
+  consumer: Consumer<Record<string, string>>,
+): Promise<void> {
+  const waiting = consumer.getMessage();
+  await watch.blocked();
+  proxy.swallow();
+  await fill(watch, "a", 1);
+  await lose(proxy);
+  expect(await within(3000, waiting)).toMatchObject({ id: "1-0" });
+  await within(1000, consumer.close());
+}
+
 /** How many connections the server has had until now, refused ones included. */
 async function connections(watch: Watch): Promise<number> {
   const stats = (await watch.redis.info("stats")).matchAll(
@@ -176,7 +190,7 @@ describe.concurrent("recovery", () => {
 
   test("Consumer – a lost reply after FLUSHALL: its messages come, below what was read before", async () => {
     await using here = await ground();
-    const { watch, proxy, db } = here;
+    const { watch, db } = here;
     const consumer = db.consumer(db.consumerGroup("g", ["a"]), follow);
     const log = new Log(consumer);
     await fill(watch, "a", 5);
@@ -184,13 +198,7 @@ describe.concurrent("recovery", () => {
     await watch.blocked();
     await watch.redis.flushall();
     await log.had("groupRecreated");
-    const waiting = consumer.getMessage();
-    await watch.blocked();
-    proxy.swallow();
-    await fill(watch, "a", 1);
-    await lose(proxy);
-    expect(await within(3000, waiting)).toMatchObject({ id: "1-0" });
-    await within(1000, consumer.close());
+    await comesAfterLoss(here, consumer);
   });
 
   test("Consumer – a lost reply after FLUSHALL where somebody else made the group again first", async () => {
@@ -208,13 +216,7 @@ describe.concurrent("recovery", () => {
     await waitFor(() => proxy.heldBytes > 0, { what: "the consumer to make the group" });
     await watch.redis.xgroup("CREATE", "a", "g", "0", "MKSTREAM");
     proxy.pass();
-    const waiting = consumer.getMessage();
-    await watch.blocked();
-    proxy.swallow();
-    await fill(watch, "a", 1);
-    await lose(proxy);
-    expect(await within(3000, waiting)).toMatchObject({ id: "1-0" });
-    await within(1000, consumer.close());
+    await comesAfterLoss(here, consumer);
   });
 
   test("Consumer – a group lost on one of two streams, then a lost reply: what the other gave is not given again", async () => {

@@ -5,6 +5,7 @@ import { bytes, pairs } from "../../src/wire/codec.ts";
 import { type Page, PageDecoder } from "../../src/wire/page.ts";
 import { EntriesDecoder, IdsDecoder, StreamsDecoder } from "../../src/wire/reply.ts";
 import { type Decoder, ErrorReply, Inbox, SequenceDecoder } from "../../src/wire/resp.ts";
+import { ids } from "../containers/harness.ts";
 import { entries, everyCut, feed, line, list, page, type Read, reply, type Shape } from "./feed.ts";
 
 const entry = (id: string, ...fields: (string | Uint8Array)[]): Shape => [id, fields];
@@ -36,7 +37,6 @@ function expectAtEveryCut(make: () => Decoder<unknown>, shape: Shape | Buffer, e
 
 const OWN_PROTO = own('{"__proto__":"x","constructor":"y"}');
 const CRLF = "\r\n*1\r\n$3\r\n1-1\r\n";
-const ids = (count: number): string[] => Array.from({ length: count }, (_, i) => `${i + 1}-0`);
 const MANY = Array.from({ length: 80 }, (_, i) => `${i}`);
 test.each<[string, Shape, unknown]>([
   ["no entries", [], []],
